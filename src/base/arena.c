@@ -1,0 +1,113 @@
+/*
+ * Large regions are mappings that mremap grows without copying (the kernel moves page tables);
+ * small ones, the many zones of a few records, come from malloc so that 200,000 of them do not
+ * cost a page each. The line between the two is SMALL.
+ */
+#include "base/arena.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/err.h"
+
+enum { SMALL = 64 * 1024 };
+
+static const size_t ARENA_MAX = (size_t)UINT32_MAX * ARENA_UNIT;
+
+void arena_init(struct arena *arena)
+{
+    *arena = (struct arena){0};
+}
+
+void arena_free(struct arena *arena)
+{
+    if (arena->mapped) {
+        munmap(arena->base, arena->capacity);
+    } else {
+        free(arena->base);
+    }
+    arena_init(arena);
+}
+
+static uint8_t *map_new(size_t size)
+{
+    void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return p == MAP_FAILED ? NULL : p;
+}
+
+/* Room for at least `wanted` octets in all. Fresh memory past `used` is zero. */
+static int grow(struct arena *arena, size_t wanted)
+{
+    size_t capacity = arena->capacity < 512 ? 512 : arena->capacity;
+    while (capacity < wanted) {
+        capacity *= 2;
+    }
+    if (arena->mapped) {
+        void *p = mremap(arena->base, arena->capacity, capacity, MREMAP_MAYMOVE);
+        if (p == MAP_FAILED) {
+            return RR_ENOMEM;
+        }
+        arena->base = p;
+    } else if (capacity <= SMALL) {
+        uint8_t *p = realloc(arena->base, capacity);
+        if (p == NULL) {
+            return RR_ENOMEM;
+        }
+        memset(p + arena->capacity, 0, capacity - arena->capacity);
+        arena->base = p;
+    } else {
+        uint8_t *p = map_new(capacity);
+        if (p == NULL) {
+            return RR_ENOMEM;
+        }
+        if (arena->used > 0) {
+            memcpy(p, arena->base, arena->used);
+        }
+        free(arena->base);
+        arena->base = p;
+        arena->mapped = true;
+    }
+    arena->capacity = capacity;
+    return RR_OK;
+}
+
+arena_ref arena_alloc(struct arena *arena, size_t size)
+{
+    size_t start = arena->used == 0 ? ARENA_UNIT : arena->used;
+    size_t room = (size + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
+    if (arena->failed || size > ARENA_MAX || room > ARENA_MAX - start ||
+        (start + room > arena->capacity && grow(arena, start + room) != RR_OK)) {
+        arena->failed = true;
+        return 0;
+    }
+    arena->used = start + room;
+    return (arena_ref)(start / ARENA_UNIT);
+}
+
+int arena_seal(struct arena *arena)
+{
+    if (arena->failed) {
+        return RR_ENOMEM;
+    }
+    if (!arena->mapped) {
+        uint8_t *p = realloc(arena->base, arena->used > 0 ? arena->used : 1);
+        if (p == NULL) {
+            return RR_ENOMEM;
+        }
+        arena->base = p;
+        arena->capacity = arena->used;
+        return RR_OK;
+    }
+    /* mremap wants whole pages; capacity was a power of two times 512, so above SMALL it is. */
+    size_t page = 4096;
+    size_t exact = (arena->used + page - 1) & ~(page - 1);
+    if (exact < arena->capacity) {
+        void *p = mremap(arena->base, arena->capacity, exact, 0);
+        if (p == MAP_FAILED) {
+            return RR_ENOMEM;
+        }
+        arena->capacity = exact;
+    }
+    return mprotect(arena->base, arena->capacity, PROT_READ) == 0 ? RR_OK : RR_ENOMEM;
+}

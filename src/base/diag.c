@@ -1,0 +1,69 @@
+/*
+ * A tenth of the room is kept for faults: a flood of warnings must not hide the one line that
+ * says why the zone was refused.
+ */
+#include "base/diag.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { KEEP_WARNINGS = DIAG_KEEP - DIAG_KEEP / 10 };
+
+void diag_clear(struct diag *diag)
+{
+    for (size_t i = 0; i < diag->kept; i++) {
+        free(diag->entries[i].text);
+    }
+    free(diag->entries);
+    *diag = (struct diag){0};
+}
+
+void diag_add(struct diag *diag, enum diag_severity severity, const char *file, size_t line,
+              const char *format, ...)
+{
+    size_t room = severity == DIAG_FAULT ? DIAG_KEEP : KEEP_WARNINGS;
+    size_t *count = severity == DIAG_FAULT ? &diag->faults : &diag->warnings;
+    (*count)++;
+    if (diag->kept >= room) {
+        return;
+    }
+    if (diag->entries == NULL) {
+        diag->entries = calloc(DIAG_KEEP, sizeof *diag->entries);
+        if (diag->entries == NULL) {
+            return;
+        }
+    }
+    char text[1024];
+    int used = 0;
+    if (file != NULL && line != 0) {
+        used = snprintf(text, sizeof text, "%s:%zu: ", file, line);
+    } else if (file != NULL) {
+        used = snprintf(text, sizeof text, "%s: ", file);
+    }
+    if (used < 0 || (size_t)used >= sizeof text) {
+        used = 0;
+    }
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text + used, sizeof text - (size_t)used, format, args);
+    va_end(args);
+
+    char *copy = strdup(text);
+    if (copy == NULL) {
+        return;
+    }
+    diag->entries[diag->kept++] = (struct diag_entry){severity, copy};
+}
+
+const char *diag_first_fault(const struct diag *diag)
+{
+    for (size_t i = 0; i < diag->kept; i++) {
+        if (diag->entries[i].severity == DIAG_FAULT) {
+            return diag->entries[i].text;
+        }
+    }
+    return NULL;
+}

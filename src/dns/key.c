@@ -1,0 +1,159 @@
+/*
+ * The symbol tables are built at compile time from one list of ranges. Octets in canonical order,
+ * upper case folded away: 00-2C group 1, '-' alone, 2E-2F group 2, '0'-'9' alone, 3A-40 and 5B-5E
+ * group 3, '_' alone, '`' group 4, 'a'-'z' alone, 7B-A7, A8-D4, D5-FF groups 5 to 7. Each group
+ * has at most 45 members, so a second symbol fits the same bitmap.
+ */
+#include "dns/key.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "dns/name.h"
+
+struct range {
+    uint8_t first, last;  /* octets */
+    uint8_t symbol;       /* of the range (groups) or of its first octet */
+    bool group;
+    uint8_t place;        /* second symbol of the first octet (groups) */
+};
+
+static const struct range ranges[] = {
+    {0x00, 0x2c, 1, true, 0},    {'-', '-', 2, false, 0},     {0x2e, 0x2f, 3, true, 0},
+    {'0', '9', 4, false, 0},     {0x3a, 0x40, 14, true, 0},   {'A', 'Z', 17, false, 0},
+    {0x5b, 0x5e, 14, true, 7},   {'_', '_', 15, false, 0},    {0x60, 0x60, 16, true, 0},
+    {'a', 'z', 17, false, 0},    {0x7b, 0xa7, 43, true, 0},   {0xa8, 0xd4, 44, true, 0},
+    {0xd5, 0xff, 45, true, 0},
+};
+
+static uint8_t first_symbol[256];
+static uint8_t second_symbol[256]; /* NONE where the octet has one symbol */
+static uint8_t single_octet[KEY_SYMBOLS];
+static uint8_t group_octet[KEY_SYMBOLS][KEY_SYMBOLS];
+
+enum { NONE = 255 };
+
+__attribute__((constructor)) static void fill_tables(void)
+{
+    for (size_t r = 0; r < sizeof ranges / sizeof ranges[0]; r++) {
+        const struct range *range = &ranges[r];
+        for (unsigned octet = range->first; octet <= range->last; octet++) {
+            unsigned place = octet - range->first;
+            uint8_t lower = name_lower((uint8_t)octet);
+            if (range->group) {
+                unsigned second = range->place + place;
+                first_symbol[octet] = range->symbol;
+                second_symbol[octet] = (uint8_t)second;
+                group_octet[range->symbol][second] = lower;
+            } else {
+                first_symbol[octet] = (uint8_t)(range->symbol + place);
+                second_symbol[octet] = NONE;
+                single_octet[range->symbol + place] = lower;
+            }
+        }
+    }
+}
+
+void key_from_name(const uint8_t *name, struct key *key)
+{
+    uint8_t starts[NAME_MAX_LABELS + 1];
+    unsigned labels = 0;
+    for (size_t pos = 0; name[pos] != 0; pos += 1u + name[pos]) {
+        starts[labels++] = (uint8_t)pos;
+    }
+    uint8_t *out = key->symbols;
+    while (labels-- > 0) {
+        const uint8_t *label = name + starts[labels];
+        const uint8_t *end = label + 1 + label[0];
+        for (const uint8_t *p = label + 1; p < end; p++) {
+            *out++ = first_symbol[*p];
+            if (second_symbol[*p] != NONE) {
+                *out++ = second_symbol[*p];
+            }
+        }
+        *out++ = KEY_SEPARATOR;
+    }
+    key->size = (uint16_t)(out - key->symbols);
+}
+
+/* Symbols of one label, separator included, from the end of symbols backwards. */
+static size_t label_from_end(const uint8_t *symbols, size_t size, uint8_t *label)
+{
+    /* A zero may also be a second symbol, so a label's start is only known from the front. */
+    size_t start = 0, pos = 0, octets = 0;
+    while (pos < size) {
+        uint8_t first = symbols[pos++];
+        if (first == KEY_SEPARATOR) {
+            if (octets == 0) {
+                return 0;
+            }
+            if (pos == size) {
+                label[0] = (uint8_t)octets;
+                return size - start;
+            }
+            start = pos;
+            octets = 0;
+            continue;
+        }
+        if (first >= KEY_SYMBOLS || octets == NAME_MAX_LABEL) {
+            return 0;
+        }
+        uint8_t octet = single_octet[first];
+        if (key_symbol_is_group(first)) {
+            if (pos == size || symbols[pos] >= KEY_SYMBOLS) {
+                return 0;
+            }
+            octet = group_octet[first][symbols[pos++]];
+        }
+        label[++octets] = octet;
+    }
+    return 0;
+}
+
+size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, uint8_t *name)
+{
+    size_t pos = 0;
+    while (size > 0) {
+        uint8_t label[1 + NAME_MAX_LABEL];
+        size_t taken = label_from_end(symbols, size, label);
+        if (taken == 0 || pos + 1u + label[0] > NAME_MAX_OCTETS) {
+            return 0;
+        }
+        memcpy(name + pos, label, 1u + label[0]);
+        pos += 1u + label[0];
+        size -= taken;
+    }
+    size_t tail = name_size(suffix);
+    if (pos + tail > NAME_MAX_OCTETS) {
+        return 0;
+    }
+    memcpy(name + pos, suffix, tail);
+    return pos + tail;
+}
+
+size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    size_t size = a_size < b_size ? a_size : b_size;
+    size_t i = 0;
+    for (; i + 8 <= size; i += 8) {
+        uint64_t x, y;
+        memcpy(&x, a + i, 8);
+        memcpy(&y, b + i, 8);
+        if (x != y) {
+            break;
+        }
+    }
+    while (i < size && a[i] == b[i]) {
+        i++;
+    }
+    return i;
+}
+
+int key_compare(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    if (order != 0) {
+        return order;
+    }
+    return (a_size > b_size) - (a_size < b_size);
+}

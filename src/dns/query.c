@@ -1,0 +1,230 @@
+/*
+ * The order of checks: what can't be a query is dropped; a header alone decides opcode faults;
+ * then the question; then the other sections, of which only additional may have records; then
+ * EDNS. A fault found late still has what was read before it, so that the answer can echo the
+ * question and carry an OPT.
+ */
+#include "dns/query.h"
+
+#include "dns/message.h"
+#include "dns/rrtype.h"
+#include "dns/wire.h"
+
+static enum query_status fail(struct query *q, uint16_t rcode, enum ede ede)
+{
+    q->rcode = rcode;
+    q->ede = (int16_t)ede;
+    return QUERY_ERROR;
+}
+
+/* The question at r; false where it can't be read (or is compressed). */
+static bool read_question(struct wire_reader *r, struct query *q)
+{
+    const uint8_t *name = r->data + r->pos;
+    size_t left = wire_reader_left(r);
+    size_t pos = 0;
+    unsigned labels = 0;
+    for (;;) {
+        if (pos >= left || pos >= NAME_MAX_OCTETS) {
+            return false;
+        }
+        uint8_t length = name[pos];
+        pos += 1u + length;
+        if (length == 0) {
+            break;
+        }
+        if (length > NAME_MAX_LABEL) {
+            return false;
+        }
+        labels++;
+    }
+    if (pos > NAME_MAX_OCTETS || left < pos + 4) {
+        return false;
+    }
+    q->qname_size = (uint16_t)pos;
+    q->labels = (uint8_t)labels;
+    q->qtype = wire_get_u16(name + pos);
+    q->qclass = wire_get_u16(name + pos + 2);
+    r->pos += pos + 4;
+    q->has_question = true;
+    return true;
+}
+
+static bool cookie_size_valid(size_t size)
+{
+    return size == 8 || (size >= 16 && size <= 40);
+}
+
+/* Options of an OPT; false where one has a bad length. */
+static bool read_options(const uint8_t *rdata, size_t size, struct query *q)
+{
+    struct wire_reader r = wire_reader_init(rdata, size);
+    while (wire_reader_left(&r) > 0) {
+        uint16_t code = wire_read_u16(&r);
+        uint16_t length = wire_read_u16(&r);
+        const uint8_t *data = wire_read_octets(&r, length);
+        if (r.failed) {
+            return false;
+        }
+        switch (code) {
+        case EDNS_NSID:
+            q->nsid = true;
+            break;
+        case EDNS_COOKIE:
+            if (!cookie_size_valid(length)) {
+                return false;
+            }
+            if (q->cookie_size == 0) { /* RFC 7873 section 5.2: only the first counts */
+                q->cookie = data;
+                q->cookie_size = (uint8_t)length;
+            }
+            break;
+        case EDNS_KEEPALIVE:
+            if (length != 0) { /* RFC 7828 section 3.2.1: clients send it empty */
+                return false;
+            }
+            q->keepalive = true;
+            break;
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
+/* A TSIG, whole and uncompressed; what it says is not looked at: there are no keys here. */
+static bool read_tsig(const uint8_t *name, size_t left, const uint8_t *rdata, size_t size,
+                      struct query *q)
+{
+    size_t algorithm = name_check(rdata, size);
+    if (name_check(name, left) == 0 || algorithm == 0 || size - algorithm < 16) {
+        return false;
+    }
+    q->tsig_name = name;
+    q->tsig_rdata = rdata;
+    return true;
+}
+
+/* One record of the additional section, at r. */
+static bool read_additional(struct wire_reader *r, struct query *q)
+{
+    size_t start = r->pos;
+    /* Owners here may be compressed (not OPT's, which is the root): skip labels or one pointer. */
+    for (;;) {
+        uint8_t length = wire_read_u8(r);
+        if (length >= 0xc0) {
+            wire_read_u8(r);
+            break;
+        }
+        if (length > NAME_MAX_LABEL) {
+            return false;
+        }
+        if (length == 0 || wire_read_octets(r, length) == NULL) {
+            break;
+        }
+    }
+    bool root = r->pos == start + 1 && r->data[start] == 0;
+    uint16_t type = wire_read_u16(r);
+    uint16_t class = wire_read_u16(r);
+    uint32_t ttl = wire_read_u32(r);
+    uint16_t size = wire_read_u16(r);
+    const uint8_t *rdata = wire_read_octets(r, size);
+    if (r->failed || q->tsig_name != NULL) { /* nothing may follow a TSIG (RFC 8945 section 5.1) */
+        return false;
+    }
+    if (type == RRTYPE_TSIG) {
+        return read_tsig(r->data + start, r->size - start, rdata, size, q);
+    }
+    if (type != RRTYPE_OPT) {
+        return true;
+    }
+    if (q->has_edns || !root) {
+        return false;
+    }
+    q->has_edns = true;
+    q->edns_size = class < MESSAGE_UDP_MIN ? MESSAGE_UDP_MIN : class;
+    q->edns_flags = (uint16_t)ttl;
+    if ((ttl >> 16 & 0xff) != 0) {
+        q->rcode = RCODE_BADVERS; /* options of a version unknown to us are not read */
+        return true;
+    }
+    return read_options(rdata, size, q);
+}
+
+/* Types that are no question for data: which RCODE, or NOERROR for those that are. */
+static uint16_t refused_qtype(uint16_t type)
+{
+    switch (type) {
+    case 0:
+    case RRTYPE_OPT:
+    case RRTYPE_TSIG:
+    case RRTYPE_NXNAME:
+        return RCODE_FORMERR;
+    case RRTYPE_ANY:
+    case RRTYPE_AXFR:
+    case RRTYPE_IXFR:
+        return RCODE_NOERROR;
+    default:
+        return rrtype_is_meta(type) ? RCODE_NOTIMP : RCODE_NOERROR;
+    }
+}
+
+enum query_status query_parse(const uint8_t *message, size_t size, struct query *q)
+{
+    /* The key, the largest part by far, is written where it is needed; all else starts at zero. */
+    memset(q, 0, offsetof(struct query, key));
+    q->message = message;
+    q->size = size;
+    q->ede = EDE_NONE;
+    if (size < MESSAGE_HEADER) {
+        return QUERY_DROP;
+    }
+    q->id = wire_get_u16(message);
+    q->flags = wire_get_u16(message + 2);
+    q->opcode = (uint8_t)((q->flags & FLAG_OPCODE_MASK) >> FLAG_OPCODE_SHIFT);
+    if ((q->flags & FLAG_QR) != 0) {
+        return QUERY_DROP;
+    }
+    uint16_t questions = wire_get_u16(message + 4);
+    uint16_t answers = wire_get_u16(message + 6);
+    uint16_t authority = wire_get_u16(message + 8);
+    uint16_t additional = wire_get_u16(message + 10);
+
+    struct wire_reader r = wire_reader_init(message, size);
+    r.pos = MESSAGE_HEADER;
+    if (questions == 1 && !read_question(&r, q)) {
+        return fail(q, q->opcode == OPCODE_QUERY ? RCODE_FORMERR : RCODE_NOTIMP, EDE_NONE);
+    }
+    if (q->opcode != OPCODE_QUERY) {
+        return fail(q, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
+    }
+    if (questions > 1 || answers != 0 || authority != 0) {
+        return fail(q, RCODE_FORMERR, EDE_NONE);
+    }
+    for (unsigned i = 0; i < additional; i++) {
+        if (!read_additional(&r, q)) {
+            return fail(q, RCODE_FORMERR, EDE_NONE);
+        }
+    }
+    if (wire_reader_left(&r) > 0) {
+        return fail(q, RCODE_FORMERR, EDE_NONE);
+    }
+    if (q->rcode == RCODE_BADVERS) {
+        return fail(q, RCODE_BADVERS, EDE_NONE);
+    }
+    if (questions == 0) {
+        return q->cookie_size > 0 ? QUERY_COOKIE : fail(q, RCODE_FORMERR, EDE_NONE);
+    }
+    if (q->tsig_name != NULL) {
+        return fail(q, RCODE_NOTAUTH, EDE_NONE);
+    }
+    uint16_t rcode = refused_qtype(q->qtype);
+    if (rcode != RCODE_NOERROR) {
+        return fail(q, rcode,
+                    q->qtype == RRTYPE_NXNAME ? EDE_INVALID_QUERY_TYPE
+                    : rcode == RCODE_NOTIMP   ? EDE_NOT_SUPPORTED
+                                              : EDE_NONE);
+    }
+    key_from_name(query_name(q), &q->key);
+    return QUERY_OK;
+}
