@@ -1,0 +1,136 @@
+#include "zone/radix.h"
+
+uint32_t radix_search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
+{
+    const struct radix_entry *e = entries;
+    while (!radix_is_leaf(e)) {
+        e = radix_step(entries, e, symbols, size);
+    }
+    return e->value;
+}
+
+void radix_search_many(struct radix_cursor *cursors, size_t count)
+{
+    bool moved = true;
+    while (moved) {
+        moved = false;
+        for (size_t i = 0; i < count; i++) {
+            struct radix_cursor *c = &cursors[i];
+            if (c->at == NULL || radix_is_leaf(c->at)) {
+                continue;
+            }
+            c->at = radix_step(c->entries, c->at, c->symbols, c->size);
+            __builtin_prefetch(c->at);
+            moved = true;
+        }
+    }
+}
+
+static uint32_t rightmost(const struct radix_entry *entries, const struct radix_entry *e)
+{
+    while (!radix_is_leaf(e)) {
+        e = &entries[e->value + (unsigned)__builtin_popcountll(radix_bitmap(e)) - 1];
+    }
+    return e->value;
+}
+
+bool radix_before(const struct radix_entry *entries, const uint8_t *symbols, size_t size,
+                  size_t common, bool after, uint32_t *value)
+{
+    const struct radix_entry *e = entries;
+    const struct radix_entry *left = NULL; /* the subtree just before all that e leads to */
+    while (!radix_is_leaf(e) && radix_position(e) <= common) {
+        uint32_t position = radix_position(e);
+        unsigned symbol = position < size ? symbols[position] : KEY_SEPARATOR;
+        uint64_t bitmap = radix_bitmap(e);
+        uint64_t bit = (uint64_t)1 << symbol;
+        unsigned lower = (unsigned)__builtin_popcountll(bitmap & (bit - 1));
+        if (lower > 0) {
+            left = &entries[e->value + lower - 1];
+        }
+        if ((bitmap & bit) == 0) {
+            e = NULL;
+            break;
+        }
+        e = &entries[e->value + lower];
+    }
+    /* All under e share the key's first `common` symbols: the key is before or after all of it. */
+    if (e != NULL && after) {
+        left = e;
+    }
+    if (left == NULL) {
+        return false;
+    }
+    *value = rightmost(entries, left);
+    return true;
+}
+
+/* Branches are the distinct values between which common beginnings rise: an increasing stack. */
+size_t radix_count(const uint16_t *common, size_t count)
+{
+    uint16_t open[KEY_MAX + 2];
+    size_t depth = 0, branches = 0;
+    for (size_t i = 1; i < count; i++) {
+        while (depth > 0 && open[depth - 1] > common[i]) {
+            depth--;
+        }
+        if (depth == 0 || open[depth - 1] < common[i]) {
+            open[depth++] = common[i];
+            branches++;
+        }
+    }
+    return count + branches;
+}
+
+struct build {
+    const struct radix_source *source;
+    const uint16_t *common;
+    struct radix_entry *entries;
+    uint32_t next;
+};
+
+static void build_range(struct build *b, size_t low, size_t high, uint32_t at)
+{
+    if (high - low == 1) {
+        b->entries[at] = (struct radix_entry){
+            .meta = (uint32_t)1 << RADIX_LEAF_BIT,
+            .value = b->source->value(b->source->context, low),
+        };
+        return;
+    }
+    uint16_t position = UINT16_MAX;
+    for (size_t i = low + 1; i < high; i++) {
+        if (b->common[i] < position) {
+            position = b->common[i];
+        }
+    }
+    size_t starts[KEY_SYMBOLS + 1];
+    size_t children = 0;
+    uint64_t bitmap = 0;
+    for (size_t i = low; i < high; i++) {
+        if (i == low || b->common[i] == position) {
+            struct radix_key key = b->source->key(b->source->context, i);
+            unsigned symbol = position < key.size ? key.symbols[position] : KEY_SEPARATOR;
+            bitmap |= (uint64_t)1 << symbol;
+            starts[children++] = i;
+        }
+    }
+    starts[children] = high;
+    uint32_t first = b->next;
+    b->next += (uint32_t)children;
+    b->entries[at] = (struct radix_entry){
+        .low = (uint32_t)bitmap,
+        .meta = (uint32_t)(bitmap >> 32) | (uint32_t)position << RADIX_POSITION_SHIFT,
+        .value = first,
+    };
+    for (size_t i = 0; i < children; i++) {
+        build_range(b, starts[i], starts[i + 1], first + (uint32_t)i);
+    }
+}
+
+void radix_build(const struct radix_source *source, const uint16_t *common,
+                 struct radix_entry *entries)
+{
+    struct build b = {source, common, entries, 1};
+    build_range(&b, 0, source->count, 0);
+}

@@ -1,0 +1,229 @@
+/*
+ * Compression is decided here, once, instead of in every answer. A name in RDATA is cut at the
+ * longest end that it shares with the owner's name, or with a name earlier in the same block, and
+ * a placeholder that says which of the two stands for the rest (see struct rrset). Octets are
+ * compared as they are, case included, so that what is stored can be told exactly again.
+ */
+#include "zone/rrset_build.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dns/message.h"
+#include "dns/name.h"
+#include "dns/rrtype.h"
+#include "dns/wire.h"
+#include "zone/zone.h"
+
+enum {
+    /* Names of the block that a later one is compared with; comparing all would be quadratic. */
+    EARLIER_MAX = 16,
+    /* Positions within a block that are pointed to: with these a block that begins anywhere in the
+     * first 12 KiB of a message can be pointed into. */
+    POSITION_MAX = 0xfff,
+};
+
+struct earlier {
+    const uint8_t *name; /* whole, uncompressed */
+    size_t literal;      /* octets of it that stand in the block literally */
+    size_t position;     /* of its first octet in the block */
+};
+
+struct block {
+    struct bytes *body;
+    size_t start; /* of the block in body */
+    const struct rrset_owner *owner;
+    struct earlier earlier[EARLIER_MAX];
+    size_t earliers;
+    struct bytes patches; /* uint16_t */
+    struct bytes targets; /* struct rrset_target */
+};
+
+uint8_t *bytes_grow(struct bytes *bytes, size_t n)
+{
+    if (bytes->failed) {
+        return NULL;
+    }
+    if (n > bytes->capacity - bytes->size) {
+        size_t capacity = bytes->capacity < 256 ? 256 : bytes->capacity;
+        while (capacity < bytes->size + n) {
+            capacity *= 2;
+        }
+        uint8_t *data = realloc(bytes->data, capacity);
+        if (data == NULL) {
+            bytes->failed = true;
+            return NULL;
+        }
+        bytes->data = data;
+        bytes->capacity = capacity;
+    }
+    uint8_t *room = bytes->data + bytes->size;
+    memset(room, 0, n);
+    bytes->size += n;
+    return room;
+}
+
+static void append(struct bytes *bytes, const void *octets, size_t n)
+{
+    uint8_t *room = bytes_grow(bytes, n);
+    if (room != NULL && n > 0) {
+        memcpy(room, octets, n);
+    }
+}
+
+/*
+ * Octets at the end of name that are an end of other too, root included: 1 where only the root is
+ * common. at_least and better are for early exits by length: only ends longer than `better` count.
+ */
+static size_t common_end(const uint8_t *name, size_t size, const uint8_t *other, size_t other_size)
+{
+    unsigned labels = name_labels(name), other_labels = name_labels(other);
+    while (size > other_size || labels > other_labels) {
+        size -= 1u + *name;
+        name += 1u + *name;
+        labels--;
+    }
+    other = name_skip(other, other_labels - labels);
+    /* Now label by label from the front: the last mismatch is where the common end begins. */
+    const uint8_t *end = name;
+    for (const uint8_t *p = name, *q = other; *p != 0;) {
+        if (*p != *q || memcmp(p + 1, q + 1, *p) != 0) {
+            end = p + 1u + *p;
+        }
+        q += 1u + *q;
+        p += 1u + *p;
+    }
+    return size - (size_t)(end - name);
+}
+
+/* The longest end of name that can be pointed to: its octets and what goes into the placeholder. */
+static size_t find_end(const struct block *b, const uint8_t *name, size_t size, uint16_t *value)
+{
+    const uint8_t *owner = b->owner->name;
+    size_t owner_size = b->owner->size;
+    if (b->owner->wildcard) {
+        owner_size -= 1u + *owner;
+        owner += 1u + *owner;
+    }
+    size_t best = common_end(name, size, owner, owner_size);
+    *value = (uint16_t)best;
+    for (size_t i = 0; i < b->earliers && best < size; i++) {
+        const struct earlier *e = &b->earlier[i];
+        size_t whole = name_size(e->name);
+        size_t end = common_end(name, size, e->name, whole);
+        size_t offset = whole - end; /* where that end begins in the earlier name */
+        if (end > best && offset < e->literal && e->position + offset <= POSITION_MAX) {
+            best = end;
+            *value = (uint16_t)(256 + e->position + offset);
+        }
+    }
+    return best;
+}
+
+static void append_name(struct block *b, const uint8_t *name, size_t size)
+{
+    uint16_t value;
+    size_t end = find_end(b, name, size, &value);
+    size_t position = b->body->size - b->start;
+    size_t literal = end > 1 ? size - end : size;
+    append(b->body, name, literal);
+    if (end > 1) {
+        size_t at = position + literal;
+        uint8_t placeholder[2];
+        wire_put_u16(placeholder, (uint16_t)(0xc000u | value));
+        append(b->body, placeholder, 2);
+        append(&b->patches, &(uint16_t){(uint16_t)at}, 2);
+    }
+    if (literal > 1 && b->earliers < EARLIER_MAX) {
+        b->earlier[b->earliers++] = (struct earlier){name, literal, position};
+    }
+}
+
+/* Notes where the record's target stands, if it may have addresses in this zone. */
+static void note_target(struct block *b, uint16_t type, const uint8_t *rdata, size_t position)
+{
+    int at = rrtype_target(type);
+    const uint8_t *target = rdata + at;
+    struct rrset_target entry = {.position = (uint16_t)(position + (size_t)at)};
+    if (type == RRTYPE_SVCB || type == RRTYPE_HTTPS) {
+        bool alias = rdata[0] == 0 && rdata[1] == 0;
+        if (*target == 0 && alias) {
+            return; /* RFC 9460 section 2.5.1: the service is not there */
+        }
+        entry.flags = (uint16_t)((alias ? TARGET_ALIAS : 0) | (*target == 0 ? TARGET_SELF : 0));
+    }
+    if (entry.flags != TARGET_SELF && !name_is_under(target, b->owner->apex)) {
+        return;
+    }
+    if (type == RRTYPE_NS && b->owner->delegation && name_is_under(target, b->owner->name)) {
+        entry.flags |= TARGET_REQUIRED;
+    }
+    append(&b->targets, &entry, sizeof entry);
+}
+
+static void append_record(struct block *b, const struct record *record, uint32_t ttl)
+{
+    struct rrtype_names names = rrtype_compressible(record->type);
+    size_t head = b->body->size;
+    uint8_t *p = bytes_grow(b->body, RECORD_HEAD);
+    if (p == NULL) {
+        return;
+    }
+    wire_put_u16(p + 2, record->type);
+    wire_put_u16(p + 4, CLASS_IN);
+    wire_put_u32(p + 6, ttl);
+
+    size_t rdata_start = b->body->size;
+    if (rrtype_target(record->type) >= 0) {
+        note_target(b, record->type, record->rdata, rdata_start - b->start);
+    }
+    append(b->body, record->rdata, names.prefix);
+    size_t at = names.prefix;
+    for (unsigned i = 0; i < names.count; i++) {
+        size_t size = name_size(record->rdata + at);
+        append_name(b, record->rdata + at, size);
+        at += size;
+    }
+    append(b->body, record->rdata + at, record->size - at);
+    if (!b->body->failed) {
+        wire_put_u16(b->body->data + head + 10, (uint16_t)(b->body->size - rdata_start));
+    }
+}
+
+static void pad(struct bytes *bytes, size_t start, size_t unit)
+{
+    size_t over = (bytes->size - start) % unit;
+    if (over != 0) {
+        bytes_grow(bytes, unit - over);
+    }
+}
+
+void rrset_build(struct bytes *body, const struct rrset_owner *owner,
+                 const struct record *const *records, size_t count, uint32_t ttl)
+{
+    size_t start = body->size;
+    bytes_grow(body, offsetof(struct rrset, block));
+    struct block b = {.body = body, .start = body->size, .owner = owner};
+    for (size_t i = 0; i < count; i++) {
+        append_record(&b, records[i], ttl);
+    }
+    size_t block_size = body->size - b.start;
+    pad(body, b.start, 4);
+    append(body, b.patches.data, b.patches.size);
+    pad(body, b.start, 4);
+    append(body, b.targets.data, b.targets.size);
+    pad(body, start, ARENA_UNIT);
+    body->failed |= b.patches.failed || b.targets.failed;
+    if (!body->failed) {
+        struct rrset head = {
+            .type = records[0]->type,
+            .count = (uint16_t)count,
+            .block_size = (uint32_t)block_size,
+            .patches = (uint16_t)(b.patches.size / sizeof(uint16_t)),
+            .targets = (uint16_t)(b.targets.size / sizeof(struct rrset_target)),
+        };
+        memcpy(body->data + start, &head, offsetof(struct rrset, block));
+    }
+    free(b.patches.data);
+    free(b.targets.data);
+}

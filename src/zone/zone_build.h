@@ -1,0 +1,19 @@
+/*
+ * Records -> zone image: sorts them, checks what makes a zone (RFC 1035 section 5.2 and the rules
+ * of CNAME, DNAME, SOA), resolves everything that answers would otherwise have to search for.
+ */
+#ifndef RRDNS_ZONE_ZONE_BUILD_H
+#define RRDNS_ZONE_ZONE_BUILD_H
+
+#include "base/diag.h"
+#include "zone/records.h"
+#include "zone/zone.h"
+
+/*
+ * Builds the zone that records (which stay the caller's) make. Returns 0 and *zone, one reference,
+ * the caller's; RR_EINVAL where there were faults; RR_ELIMIT where the zone is over 32 GiB;
+ * RR_ENOMEM. diag tells faults and warnings with file and line.
+ */
+int zone_build(const struct records *records, struct diag *diag, struct zone **zone);
+
+#endif
