@@ -1,0 +1,329 @@
+#include "answer/answer.h"
+
+#include <string.h>
+
+#include "base/err.h"
+#include "dns/message.h"
+#include "dns/rrtype.h"
+#include "dns/wire.h"
+
+void answer_begin(struct answer *answer, const struct query *query, bool stream, size_t size_limit,
+                  struct scratch *scratch)
+{
+    answer->query = query;
+    answer->stream = stream;
+    answer->size_limit = size_limit;
+    answer->scratch = scratch;
+    answer->name = (struct plan_name){
+        .key = &query->key,
+        .wire = query_name(query),
+        .place = {PLAN_QNAME, 0, query->qname_size},
+    };
+    answer->links = 0;
+    answer->wildcard = false;
+    answer->referral = false;
+    answer->plan = (struct plan){.ede = EDE_NONE};
+}
+
+/* --- adding to the plan --- */
+
+static size_t plan_items(const struct plan *plan)
+{
+    return (size_t)plan->answer + plan->authority + plan->additional;
+}
+
+/* The next item, its section's count not yet raised; NULL (and failed) where scratch is full. */
+static struct plan_item *add_item(struct answer *a, const struct rrset *rrset,
+                                  struct plan_place place, uint16_t owner_size)
+{
+    struct plan_item *item = scratch_front(a->scratch, sizeof *item);
+    if (item == NULL || plan_items(&a->plan) >= PLAN_QNAME) {
+        a->plan.failed = true;
+        return NULL;
+    }
+    if (a->plan.items == NULL) {
+        a->plan.items = item;
+    }
+    *item = (struct plan_item){.rrset = rrset, .place = place, .owner_size = owner_size};
+    a->plan.size += rrset->block_size;
+    return item;
+}
+
+/* An RRset of the name asked for (owner_size its size) or of an ancestor of it. */
+static void add_answer(struct answer *a, const struct rrset *rrset, uint16_t owner_size)
+{
+    if (add_item(a, rrset, a->name.place, owner_size) != NULL) {
+        a->plan.answer++;
+    }
+}
+
+static void add_authority(struct answer *a, const struct rrset *rrset, uint16_t owner_size)
+{
+    if (add_item(a, rrset, a->name.place, owner_size) != NULL) {
+        a->plan.authority++;
+    }
+}
+
+/* --- additional section --- */
+
+static bool is_planned(const struct plan *plan, const struct rrset *rrset)
+{
+    for (size_t i = 0; i < plan_items(plan); i++) {
+        if (plan->items[i].rrset == rrset) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_additional(struct answer *a, const struct rrset *rrset, struct plan_place place,
+                           uint16_t owner_size, bool required)
+{
+    if (rrset == NULL || is_planned(&a->plan, rrset)) {
+        return;
+    }
+    struct plan_item *item = add_item(a, rrset, place, owner_size);
+    if (item != NULL) {
+        item->required = required;
+        a->plan.additional++;
+    }
+}
+
+/* What belongs into the additional section for the targets of one item. */
+static void add_targets(struct answer *a, const struct zone *zone, size_t index, bool required)
+{
+    const struct rrset *rrset = a->plan.items[index].rrset;
+    const struct rrset_target *targets = rrset_targets(rrset);
+    for (unsigned i = 0; i < rrset->targets && a->plan.size <= a->size_limit; i++) {
+        const struct rrset_target *target = &targets[i];
+        if (target->node == 0 || ((target->flags & TARGET_REQUIRED) != 0) != required) {
+            continue;
+        }
+        const struct node *node = zone_node(zone, target->node);
+        struct plan_place place = {(uint16_t)index, target->position, node->name_size};
+        uint16_t owner_size = node->name_size;
+        if ((target->flags & TARGET_SELF) != 0) {
+            place = a->plan.items[index].place;
+            owner_size = a->plan.items[index].owner_size;
+        }
+        if ((target->flags & TARGET_ALIAS) != 0) {
+            add_additional(a, node_rrset(node, rrset->type), place, owner_size, false);
+        }
+        add_additional(a, node_rrset(node, RRTYPE_A), place, owner_size, required);
+        add_additional(a, node_rrset(node, RRTYPE_AAAA), place, owner_size, required);
+    }
+}
+
+/*
+ * Completes the plan. Items with targets are all of the last zone: a chain's links have none. The
+ * list grows on the way with RRsets that have targets themselves (AliasMode); each is there once,
+ * so it ends. Required glue comes first, so that it is what remains where room is short.
+ */
+static void finish(struct answer *a, const struct zone *zone)
+{
+    if (a->plan.failed) {
+        return;
+    }
+    if (a->referral) {
+        add_targets(a, zone, plan_items(&a->plan) - 1, true);
+    }
+    for (size_t i = 0; i < plan_items(&a->plan) && a->plan.size <= a->size_limit; i++) {
+        if (a->plan.items[i].rrset->targets > 0) {
+            add_targets(a, zone, i, false);
+        }
+    }
+}
+
+/* --- chains --- */
+
+/* Types for which a CNAME is not followed: they may stand beside it, or ask for it itself. */
+static bool follows_cname(uint16_t qtype)
+{
+    return qtype != RRTYPE_CNAME && qtype != RRTYPE_ANY && qtype != RRTYPE_RRSIG &&
+           qtype != RRTYPE_NSEC;
+}
+
+static bool keys_equal(const struct key *a, const struct key *b)
+{
+    return a->size == b->size && memcmp(a->symbols, b->symbols, a->size) == 0;
+}
+
+/*
+ * Moves on to target, whose name stands as the whole RDATA of the item added last. False where the
+ * chain ends here: it is a loop, or out of memory. wire is in scratch or in the zone for good.
+ */
+static bool follow(struct answer *a, const uint8_t *wire)
+{
+    struct key *key = scratch_back(a->scratch, sizeof *key);
+    if (key == NULL || a->plan.failed) {
+        a->plan.failed = true;
+        return false;
+    }
+    key_from_name(wire, key);
+    a->visited[a->links++] = a->name.key;
+    for (unsigned i = 0; i < a->links; i++) {
+        if (keys_equal(a->visited[i], key)) {
+            return false;
+        }
+    }
+    a->name.key = key;
+    a->name.wire = wire;
+    a->name.place = (struct plan_place){
+        .base = (uint16_t)(plan_items(&a->plan) - 1),
+        .position = RECORD_HEAD,
+        .size = (uint16_t)name_size(wire),
+    };
+    return true;
+}
+
+/* Adds the CNAME and follows it; false where the chain ends with it. */
+static bool take_cname(struct answer *a, const struct rrset *cname)
+{
+    uint8_t *target = scratch_back(a->scratch, NAME_MAX_OCTETS);
+    if (target == NULL) {
+        a->plan.failed = true;
+        return false;
+    }
+    size_t position = 0;
+    rrset_rdata(cname, a->name.wire, &position, target);
+    add_answer(a, cname, a->name.place.size);
+    return follow(a, target);
+}
+
+/* The CNAME that a DNAME makes for the name (RFC 6672 section 2.2), as an RRset of its own. */
+static struct rrset *synthesize_cname(struct answer *a, const struct rrset *dname,
+                                      const uint8_t *target, size_t prefix)
+{
+    size_t tail = name_size(target);
+    size_t size = prefix + tail;
+    struct rrset *rrset = scratch_back(a->scratch, sizeof *rrset + RECORD_HEAD + size);
+    if (rrset == NULL) {
+        a->plan.failed = true;
+        return NULL;
+    }
+    *rrset = (struct rrset){
+        .type = RRTYPE_CNAME,
+        .count = 1,
+        .block_size = (uint32_t)(RECORD_HEAD + size),
+    };
+    uint8_t *record = rrset->block;
+    wire_put_u16(record, 0);
+    wire_put_u16(record + 2, RRTYPE_CNAME);
+    wire_put_u16(record + 4, CLASS_IN);
+    wire_put_u32(record + 6, rrset_ttl(dname));
+    wire_put_u16(record + 10, (uint16_t)size);
+    memcpy(record + RECORD_HEAD, a->name.wire, prefix);
+    memcpy(record + RECORD_HEAD + prefix, target, tail);
+    return rrset;
+}
+
+/* Adds the DNAME and the CNAME it makes, and follows that; false where the chain ends. */
+static bool take_dname(struct answer *a, const struct node *node)
+{
+    const struct rrset *dname = node_rrset(node, RRTYPE_DNAME);
+    const uint8_t *target = dname->block + RECORD_HEAD; /* never compressed */
+    add_answer(a, dname, node->name_size);
+    size_t prefix = (size_t)a->name.place.size - node->name_size;
+    if (prefix + name_size(target) > NAME_MAX_OCTETS) {
+        a->plan.rcode = RCODE_YXDOMAIN;
+        return false;
+    }
+    struct rrset *cname = synthesize_cname(a, dname, target, prefix);
+    if (cname == NULL) {
+        return false;
+    }
+    add_answer(a, cname, a->name.place.size);
+    return follows_cname(a->query->qtype) && follow(a, cname->block + RECORD_HEAD);
+}
+
+/* --- the algorithm --- */
+
+static void add_soa(struct answer *a, const struct zone *zone)
+{
+    add_authority(a, zone_at(zone, zone->head->negative_soa), zone->head->apex_size);
+}
+
+/* ANY (RFC 8482 section 4.1): over datagrams one RRset, over a stream all. */
+static void answer_any(struct answer *a, const struct node *node)
+{
+    const struct rrset *rrset = node_first_rrset(node);
+    for (unsigned i = 0; i < node->rrsets; i++) {
+        if (rrset->type != RRTYPE_RRSIG) {
+            add_answer(a, rrset, a->name.place.size);
+            if (!a->stream) {
+                return;
+            }
+        }
+        rrset = rrset_next(rrset);
+    }
+}
+
+/* The node of the name, or the wildcard that stands for it. */
+static enum answer_next answer_node(struct answer *a, const struct zone *zone,
+                                    const struct node *node)
+{
+    uint16_t qtype = a->query->qtype;
+    uint16_t before = a->plan.answer;
+    if (qtype == RRTYPE_ANY) {
+        answer_any(a, node);
+    } else if ((node->flags & NODE_CNAME) != 0 && follows_cname(qtype)) {
+        if (a->links < ANSWER_CHAIN_MAX && take_cname(a, node_rrset(node, RRTYPE_CNAME))) {
+            return ANSWER_CHASE;
+        }
+        return ANSWER_DONE;
+    } else {
+        const struct rrset *rrset = node_rrset(node, qtype);
+        if (rrset != NULL) {
+            add_answer(a, rrset, a->name.place.size);
+        }
+    }
+    if (a->plan.answer == before) {
+        add_soa(a, zone);
+    }
+    finish(a, zone);
+    return ANSWER_DONE;
+}
+
+/* At or below a delegation: a referral, but for the DS, which is the parent's own. */
+static enum answer_next answer_cut(struct answer *a, const struct zone *zone,
+                                   const struct zone_match *match)
+{
+    if (a->query->qtype == RRTYPE_DS && match->node == match->cut) {
+        return answer_node(a, zone, match->node);
+    }
+    if (a->links == 0) {
+        a->plan.aa = false;
+    }
+    a->referral = true;
+    add_authority(a, node_rrset(match->cut, RRTYPE_NS), match->cut->name_size);
+    finish(a, zone);
+    return ANSWER_DONE;
+}
+
+enum answer_next answer_plan(struct answer *a, const struct zone *zone,
+                             const struct zone_match *match)
+{
+    if (a->links == 0) {
+        a->plan.aa = true;
+    }
+    if (match->cut != NULL) {
+        return answer_cut(a, zone, match);
+    }
+    if (match->dname != NULL) {
+        if (a->links < ANSWER_CHAIN_MAX && take_dname(a, match->dname)) {
+            return ANSWER_CHASE;
+        }
+        return ANSWER_DONE;
+    }
+    if (match->node != NULL) {
+        return answer_node(a, zone, match->node);
+    }
+    if (match->wildcard != NULL) {
+        a->wildcard = true;
+        return answer_node(a, zone, match->wildcard);
+    }
+    a->plan.rcode = RCODE_NXDOMAIN;
+    add_soa(a, zone);
+    finish(a, zone);
+    return ANSWER_DONE;
+}

@@ -1,0 +1,88 @@
+/*
+ * A plan: what an answer will say, as pointers to RRsets, before a byte of it is written.
+ *
+ * Owners are not names but places: every owner of an answer is the end of a name that stands in
+ * the message before it, the question's or one in the RDATA of an earlier item. So rendering
+ * never searches for compression targets.
+ *
+ * Plans, their items and synthesized RRsets live in the worker's scratch memory until the batch
+ * is sent.
+ */
+#ifndef RRDNS_ANSWER_PLAN_H
+#define RRDNS_ANSWER_PLAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "zone/zone.h"
+
+/*
+ * Memory for one batch, reset as a whole. Items of plans grow from the front, each plan's side by
+ * side; what they refer to (synthesized RRsets, names of a chain) comes from the back.
+ */
+struct scratch {
+    uint8_t *base;
+    size_t front; /* octets used at the front */
+    size_t back;  /* where the part used at the back begins */
+};
+
+/* size octets aligned to 8, or NULL where the scratch is full. Contents are undefined. */
+static inline void *scratch_front(struct scratch *scratch, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    if (size > scratch->back - scratch->front) {
+        return NULL;
+    }
+    void *p = scratch->base + scratch->front;
+    scratch->front += size;
+    return p;
+}
+
+static inline void *scratch_back(struct scratch *scratch, size_t size)
+{
+    size = (size + 7) & ~(size_t)7;
+    if (size > scratch->back - scratch->front) {
+        return NULL;
+    }
+    scratch->back -= size;
+    return scratch->base + scratch->back;
+}
+
+enum { PLAN_QNAME = UINT16_MAX };
+
+/* Where a whole name stands in the message. */
+struct plan_place {
+    uint16_t base;     /* PLAN_QNAME: the question's name; else the item whose block holds it */
+    uint16_t position; /* in that block; unused for PLAN_QNAME */
+    uint16_t size;     /* octets of the whole name, uncompressed */
+};
+
+struct plan_item {
+    const struct rrset *rrset;
+    struct plan_place place; /* of the name whose end is the owner */
+    uint16_t owner_size;     /* octets of the owner: the last so many of the name at place */
+    uint16_t start;          /* set by render: where the block stands in the message; 0: left out */
+    bool required;           /* additional section: left out only with TC set */
+};
+
+struct plan {
+    struct plan_item *items; /* answer, then authority, then additional */
+    uint16_t answer;         /* items in each section */
+    uint16_t authority;
+    uint16_t additional;
+    uint16_t rcode;          /* 12 bits */
+    int16_t ede;             /* enum ede */
+    bool aa;
+    bool failed;             /* scratch ran out: to be answered SERVFAIL */
+    size_t size;             /* octets that the items take at most */
+};
+
+/* A name that is being answered for. */
+struct plan_name {
+    const struct key *key;
+    const uint8_t *wire; /* uncompressed */
+    struct plan_place place;
+};
+
+#endif

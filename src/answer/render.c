@@ -1,0 +1,302 @@
+/*
+ * An RRset's block is copied whole and its pointers are set: see struct rrset. The owner of every
+ * item is the end of a name that stands in the message already, so nothing is searched.
+ *
+ * Pointers reach 16 KiB. Past that, which only long answers over TCP come to, records are written
+ * the plain way, with every name in full.
+ */
+#include "answer/render.h"
+
+#include <string.h>
+
+#include "dns/message.h"
+#include "dns/name.h"
+#include "dns/rrtype.h"
+#include "dns/wire.h"
+
+enum {
+    POINTER_MAX = 0x3fff,
+    /* An owner up to here has all its labels within reach; a block up to here all its positions
+     * that are pointed to (rrset_build.c keeps them below 4 KiB). */
+    OWNER_REACH = POINTER_MAX - NAME_MAX_OCTETS,
+    BLOCK_REACH = POINTER_MAX - 0xfff,
+    OPT_FIXED = 11,
+    OPTION_HEAD = 4,
+    EDE_TEXT_MAX = 64,
+    TSIG_ERROR_BADKEY = 17,
+};
+
+struct renderer {
+    const struct plan *plan;
+    uint8_t *out;
+    size_t pos;
+    size_t limit; /* where records must end: OPT and TSIG come after */
+};
+
+/* The position of the last `want` octets of the name at `at`, which has `size` octets in all. */
+static size_t find_end(const uint8_t *out, size_t at, size_t size, size_t want)
+{
+    while (size > want || out[at] >= 0xc0) {
+        if (out[at] >= 0xc0) {
+            at = wire_get_u16(out + at) & POINTER_MAX;
+        } else {
+            size -= 1u + out[at];
+            at += 1u + out[at];
+        }
+    }
+    return at;
+}
+
+/* Where the name at an item's place begins; 0 where the item that holds it was left out. */
+static size_t place_position(const struct renderer *r, const struct plan_place *place)
+{
+    if (place->base == PLAN_QNAME) {
+        return MESSAGE_HEADER;
+    }
+    const struct plan_item *base = &r->plan->items[place->base];
+    return base->start != 0 ? (size_t)base->start + place->position : 0;
+}
+
+/* Copies the block to where it stands now and sets its pointers. */
+static void write_block(struct renderer *r, const struct plan_item *item, size_t owner)
+{
+    const struct rrset *rrset = item->rrset;
+    uint8_t *block = r->out + r->pos;
+    memcpy(block, rrset->block, rrset->block_size);
+
+    uint16_t pointer = (uint16_t)(0xc000u | owner);
+    wire_put_u16(block, pointer);
+    size_t record = 0;
+    for (unsigned i = 1; i < rrset->count; i++) {
+        record += RECORD_HEAD + wire_get_u16(rrset->block + record + 10);
+        wire_put_u16(block + record, pointer);
+    }
+    const uint16_t *patch = rrset_patch_table(rrset);
+    for (unsigned i = 0; i < rrset->patches; i++) {
+        uint8_t *at = block + patch[i];
+        size_t value = wire_get_u16(at) & POINTER_MAX;
+        size_t target = value < 256 ? find_end(r->out, owner, item->owner_size, value)
+                                    : r->pos + value - 256;
+        wire_put_u16(at, (uint16_t)(0xc000u | target));
+    }
+    r->pos += rrset->block_size;
+}
+
+/* The whole name whose last `size` octets stand at `at`, without pointers. */
+static void copy_name(const uint8_t *out, size_t at, uint8_t *name)
+{
+    for (;;) {
+        at = find_end(out, at, 0, 0);
+        size_t step = 1u + out[at];
+        memcpy(name, out + at, step);
+        if (step == 1) {
+            return;
+        }
+        name += step;
+        at += step;
+    }
+}
+
+/* Every record with its names in full. False, and nothing written, where there is no room. */
+static bool write_plain(struct renderer *r, const struct plan_item *item, size_t owner)
+{
+    uint8_t name[NAME_MAX_OCTETS];
+    copy_name(r->out, owner, name);
+    size_t start = r->pos;
+    size_t position = 0;
+    for (;;) {
+        const uint8_t *head = item->rrset->block + position;
+        size_t fixed = (size_t)item->owner_size + RECORD_HEAD - 2;
+        /* RDATA in full is at most this longer than it stands in the block. */
+        size_t most = position < item->rrset->block_size
+                          ? fixed + wire_get_u16(head + 10) + 2u * NAME_MAX_OCTETS
+                          : 0;
+        if (most == 0) {
+            return true;
+        }
+        if (most > r->limit - r->pos) {
+            r->pos = start;
+            return false;
+        }
+        uint8_t *p = r->out + r->pos;
+        memcpy(p, name, item->owner_size);
+        p += item->owner_size;
+        memcpy(p, head + 2, RECORD_HEAD - 4);
+        int size = rrset_rdata(item->rrset, name, &position, p + RECORD_HEAD - 2);
+        wire_put_u16(p + RECORD_HEAD - 4, (uint16_t)size);
+        r->pos += fixed + (size_t)size;
+    }
+}
+
+/* One item; false, and nothing written, where it does not fit. */
+static bool write_item(struct renderer *r, struct plan_item *item)
+{
+    item->start = 0;
+    size_t place = place_position(r, &item->place);
+    if (place == 0) {
+        return false;
+    }
+    size_t owner = item->place.base == PLAN_QNAME
+                       ? place + item->place.size - item->owner_size
+                       : find_end(r->out, place, item->place.size, item->owner_size);
+    size_t start = r->pos;
+    bool reach = owner <= OWNER_REACH && (item->rrset->patches == 0 || start <= BLOCK_REACH);
+    if (!reach) {
+        return write_plain(r, item, owner);
+    }
+    if (item->rrset->block_size > r->limit - r->pos) {
+        return false;
+    }
+    write_block(r, item, owner);
+    item->start = (uint16_t)start;
+    return true;
+}
+
+/* Sections in order. Fills in how many records each got; returns whether TC is due. */
+static bool write_items(struct renderer *r, struct plan *plan, uint16_t counts[3])
+{
+    struct plan_item *item = plan->items;
+    const uint16_t sizes[2] = {plan->answer, plan->authority};
+    for (unsigned section = 0; section < 2; section++) {
+        for (unsigned i = 0; i < sizes[section]; i++, item++) {
+            if (!write_item(r, item)) {
+                return true;
+            }
+            counts[section] = (uint16_t)(counts[section] + item->rrset->count);
+        }
+    }
+    for (unsigned i = 0; i < plan->additional; i++, item++) {
+        if (write_item(r, item)) {
+            counts[2] = (uint16_t)(counts[2] + item->rrset->count);
+        } else if (item->required) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t ede_text_size(const struct render_edns *edns)
+{
+    return edns->ede_text != NULL ? strnlen(edns->ede_text, EDE_TEXT_MAX) : 0;
+}
+
+static size_t opt_size(const struct plan *plan, const struct render_edns *edns)
+{
+    size_t size = OPT_FIXED;
+    size += edns->nsid_size > 0 ? OPTION_HEAD + (size_t)edns->nsid_size : 0;
+    size += edns->cookie_size > 0 ? OPTION_HEAD + (size_t)edns->cookie_size : 0;
+    size += edns->keepalive >= 0 ? OPTION_HEAD + 2u : 0;
+    size += plan->ede != EDE_NONE ? OPTION_HEAD + 2u + ede_text_size(edns) : 0;
+    return size;
+}
+
+static void write_option(struct wire_writer *w, uint16_t code, const void *data, size_t size)
+{
+    wire_write_u16(w, code);
+    wire_write_u16(w, (uint16_t)size);
+    wire_write_octets(w, data, size);
+}
+
+static void write_opt(struct wire_writer *w, const struct query *q, const struct plan *plan,
+                      const struct render_edns *edns)
+{
+    size_t start = w->pos;
+    wire_write_u8(w, 0);
+    wire_write_u16(w, RRTYPE_OPT);
+    wire_write_u16(w, edns->udp_size);
+    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & EDNS_DO));
+    wire_write_u16(w, (uint16_t)(opt_size(plan, edns) - OPT_FIXED));
+    if (edns->nsid_size > 0) {
+        write_option(w, EDNS_NSID, edns->nsid, edns->nsid_size);
+    }
+    if (edns->cookie_size > 0) {
+        write_option(w, EDNS_COOKIE, edns->cookie, edns->cookie_size);
+    }
+    if (edns->keepalive >= 0) {
+        uint8_t timeout[2];
+        wire_put_u16(timeout, (uint16_t)edns->keepalive);
+        write_option(w, EDNS_KEEPALIVE, timeout, sizeof timeout);
+    }
+    if (plan->ede != EDE_NONE) {
+        size_t text = ede_text_size(edns);
+        wire_write_u16(w, EDNS_EDE);
+        wire_write_u16(w, (uint16_t)(2 + text));
+        wire_write_u16(w, (uint16_t)plan->ede);
+        wire_write_octets(w, edns->ede_text, text);
+    }
+    if (w->failed) {
+        wire_writer_rewind(w, start);
+    }
+}
+
+/* Octets of the TSIG that answers the query's, 0 where it had none. */
+static size_t tsig_size(const struct query *q)
+{
+    if (q->tsig_name == NULL) {
+        return 0;
+    }
+    return name_size(q->tsig_name) + RECORD_HEAD - 2 + name_size(q->tsig_rdata) + 16;
+}
+
+/* Key unknown: error BADKEY, no MAC; key, algorithm and time as in the query. */
+static void write_tsig(struct wire_writer *w, const struct query *q)
+{
+    size_t algorithm = name_size(q->tsig_rdata);
+    wire_write_octets(w, q->tsig_name, name_size(q->tsig_name));
+    wire_write_u16(w, RRTYPE_TSIG);
+    wire_write_u16(w, CLASS_ANY);
+    wire_write_u32(w, 0);
+    wire_write_u16(w, (uint16_t)(algorithm + 16));
+    wire_write_octets(w, q->tsig_rdata, algorithm + 8); /* algorithm, time signed, fudge */
+    wire_write_u16(w, 0);                               /* MAC size */
+    wire_write_u16(w, q->id);
+    wire_write_u16(w, TSIG_ERROR_BADKEY);
+    wire_write_u16(w, 0); /* other data */
+}
+
+static uint16_t answer_flags(const struct query *q, const struct plan *plan, bool truncated)
+{
+    unsigned flags = FLAG_QR | (q->flags & (FLAG_OPCODE_MASK | FLAG_RD | FLAG_CD));
+    flags |= plan->aa ? FLAG_AA : 0u;
+    flags |= truncated ? FLAG_TC : 0u;
+    return (uint16_t)(flags | (plan->rcode & 0xfu));
+}
+
+struct render_result render(const struct query *q, struct plan *plan,
+                            const struct render_edns *edns, uint8_t *out, size_t size)
+{
+    struct renderer r = {.plan = plan, .out = out, .pos = MESSAGE_HEADER};
+    if (q->has_question) {
+        r.pos += (size_t)q->qname_size + 4;
+    }
+    size_t tail = (q->has_edns ? opt_size(plan, edns) : 0) + tsig_size(q);
+    if (size > MESSAGE_MAX) {
+        size = MESSAGE_MAX;
+    }
+    if (size < r.pos + tail) {
+        return (struct render_result){0};
+    }
+    r.limit = size - tail;
+    memcpy(out + MESSAGE_HEADER, q->message + MESSAGE_HEADER, r.pos - MESSAGE_HEADER);
+
+    uint16_t counts[3] = {0};
+    bool truncated = write_items(&r, plan, counts);
+
+    struct wire_writer w = wire_writer_init(out, size);
+    w.pos = r.pos;
+    if (q->has_edns) {
+        write_opt(&w, q, plan, edns);
+        counts[2]++;
+    }
+    if (q->tsig_name != NULL) {
+        write_tsig(&w, q);
+        counts[2]++;
+    }
+    wire_put_u16(out, q->id);
+    wire_put_u16(out + 2, answer_flags(q, plan, truncated));
+    wire_put_u16(out + 4, q->has_question ? 1 : 0);
+    for (unsigned i = 0; i < 3; i++) {
+        wire_put_u16(out + 6 + 2 * i, counts[i]);
+    }
+    return (struct render_result){w.pos, truncated};
+}

@@ -1,0 +1,391 @@
+/*
+ * A packet's whole life, stage by stage over the batch. Each stage goes over all queries
+ * before the next begins, so that the memory one query waits for is fetched while others work.
+ */
+#include "serve/serve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "answer/answer.h"
+#include "answer/render.h"
+#include "dns/message.h"
+#include "dns/query.h"
+#include "dns/rrtype.h"
+#include "serve/chaos.h"
+#include "serve/cookie.h"
+
+enum {
+    /*
+     * Plans of one batch. A plan has at most 64 KiB / 16 octets of records, 4096 items of 32
+     * octets; datagrams at most a few dozen. Only what is used is touched.
+     */
+    SCRATCH_SIZE = 1 << 20,
+};
+
+/* One query on its way. */
+struct slot {
+    enum query_status status;
+    uint32_t position;       /* of its zone in the world, or WORLD_NONE */
+    const struct zone *zone; /* NULL: none, or not loaded */
+    struct answer answer;
+    struct query query;
+};
+
+struct serve {
+    struct counters *counters;
+    struct zone_counts *zone_counts;
+    struct scratch scratch;
+    struct slot slots[SERVE_BATCH];
+};
+
+struct serve *serve_new(struct counters *counters, struct zone_counts *zone_counts)
+{
+    struct serve *s = calloc(1, sizeof *s); /* off the query path: a worker's start */
+    uint8_t *scratch = malloc(SCRATCH_SIZE); /* off the query path: a worker's start */
+    if (s == NULL || scratch == NULL) {
+        free(s);       /* off the query path: a worker's start */
+        free(scratch); /* off the query path: a worker's start */
+        return NULL;
+    }
+    s->counters = counters;
+    s->zone_counts = zone_counts;
+    s->scratch.base = scratch;
+    return s;
+}
+
+void serve_free(struct serve *serve)
+{
+    if (serve != NULL) {
+        free(serve->scratch.base); /* off the query path: a worker's end */
+        free(serve);               /* off the query path: a worker's end */
+    }
+}
+
+static bool is_transfer(uint16_t qtype)
+{
+    return qtype == RRTYPE_AXFR || qtype == RRTYPE_IXFR;
+}
+
+/* Whether zone data is to be asked for an answer. */
+static bool asks_zones(const struct slot *slot)
+{
+    return slot->status == QUERY_OK && slot->query.qclass == CLASS_IN;
+}
+
+static void parse_all(struct serve *s, const struct serve_request *requests, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &s->slots[i];
+        slot->status = query_parse(requests[i].in, requests[i].in_size, &slot->query);
+        slot->position = WORLD_NONE;
+        slot->zone = NULL;
+    }
+}
+
+/* The zone that is to answer for a name: the nearest apex, for DS of an apex the one above it. */
+static uint32_t choose_zone(const struct world *world, uint32_t position, const struct key *key,
+                            uint16_t qtype)
+{
+    if (qtype == RRTYPE_DS && position != WORLD_NONE &&
+        zone_index_key_size(world->index, position) == key->size) {
+        uint32_t parent = world_parent(world, position);
+        return parent != WORLD_NONE ? parent : position;
+    }
+    return position;
+}
+
+static void locate_all(struct serve *s, const struct world *world, size_t count)
+{
+    const struct key *keys[SERVE_BATCH] = {NULL};
+    struct slot *asking[SERVE_BATCH];
+    uint32_t positions[SERVE_BATCH];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (asks_zones(&s->slots[i])) {
+            asking[n] = &s->slots[i];
+            keys[n++] = &s->slots[i].query.key;
+        }
+    }
+    world_locate_many(world, keys, n, positions);
+    for (size_t i = 0; i < n; i++) {
+        struct slot *slot = asking[i];
+        slot->position = choose_zone(world, positions[i], keys[i], slot->query.qtype);
+        if (slot->position != WORLD_NONE) {
+            slot->zone = world->zones[slot->position].zone;
+            __builtin_prefetch(slot->zone);
+        }
+    }
+}
+
+/* Finds each query's node; leaves[i] is a ref in its zone. */
+static void search_all(struct serve *s, size_t count, arena_ref *leaves)
+{
+    struct radix_cursor cursors[SERVE_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        const struct slot *slot = &s->slots[i];
+        cursors[i].at = NULL;
+        if (slot->zone != NULL) {
+            size_t skip = slot->zone->head->apex_key_size;
+            cursors[i] = (struct radix_cursor){slot->zone->radix, slot->zone->radix,
+                                               slot->query.key.symbols + skip,
+                                               slot->query.key.size - skip};
+            __builtin_prefetch(slot->zone->radix);
+        }
+    }
+    radix_search_many(cursors, count);
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].at != NULL) {
+            leaves[i] = cursors[i].at->value;
+            const uint8_t *node = zone_at(s->slots[i].zone, leaves[i]);
+            __builtin_prefetch(node);
+            __builtin_prefetch(node + 64);
+        }
+    }
+}
+
+/* Follows the name along its chain through all zones, from the first zone's match on. */
+static void plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
+{
+    struct answer *a = &slot->answer;
+    const struct zone *zone = slot->zone;
+    while (answer_plan(a, zone, match) == ANSWER_CHASE) {
+        uint32_t position = world_locate(world, a->name.key);
+        position = choose_zone(world, position, a->name.key, slot->query.qtype);
+        if (position == WORLD_NONE) {
+            return; /* the chain leaves our zones: it ends here */
+        }
+        zone = world->zones[position].zone;
+        if (zone == NULL) {
+            a->plan.rcode = RCODE_SERVFAIL;
+            a->plan.ede = EDE_INVALID_DATA;
+            return;
+        }
+        zone_lookup(zone, a->name.key, match);
+    }
+}
+
+static void plan_error(struct plan *plan, uint16_t rcode, int ede)
+{
+    *plan = (struct plan){.rcode = rcode, .ede = (int16_t)ede};
+}
+
+/* Plans the answer of one query; leaf is where the search ended, if it has a zone. */
+static void plan_one(struct serve *s, const struct world *world, struct slot *slot, bool stream,
+                     size_t limit, arena_ref leaf)
+{
+    struct answer *a = &slot->answer;
+    const struct query *q = &slot->query;
+    answer_begin(a, q, stream, limit, &s->scratch);
+    if (slot->status == QUERY_ERROR) {
+        plan_error(&a->plan, q->rcode, q->ede);
+    } else if (slot->status == QUERY_COOKIE) {
+        plan_error(&a->plan, world->settings.cookies ? RCODE_NOERROR : RCODE_FORMERR, EDE_NONE);
+    } else if (q->qclass == CLASS_CH) {
+        chaos_plan(a, &world->settings);
+    } else if (q->qclass != CLASS_IN) {
+        plan_error(&a->plan, RCODE_REFUSED, EDE_NONE);
+    } else if (slot->position == WORLD_NONE) {
+        plan_error(&a->plan, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
+    } else if (is_transfer(q->qtype)) {
+        plan_error(&a->plan, RCODE_REFUSED, EDE_NOT_SUPPORTED);
+    } else if (slot->zone == NULL) {
+        plan_error(&a->plan, RCODE_SERVFAIL, EDE_INVALID_DATA);
+    } else {
+        struct zone_match match;
+        zone_match_leaf(slot->zone, &q->key, leaf, &match);
+        plan_chain(slot, world, &match);
+    }
+    if (a->plan.failed) {
+        plan_error(&a->plan, RCODE_SERVFAIL, EDE_OTHER);
+    }
+}
+
+/* What the answer may have in octets. */
+static size_t answer_limit(const struct query *q, const struct settings *settings,
+                           const struct serve_request *request)
+{
+    if (request->stream) {
+        return MESSAGE_MAX;
+    }
+    size_t limit = MESSAGE_UDP_MIN;
+    if (q->has_edns) {
+        limit = q->edns_size < settings->udp_payload_max ? q->edns_size
+                                                         : settings->udp_payload_max;
+    }
+    return limit < request->out_size ? limit : request->out_size;
+}
+
+static void plan_all(struct serve *s, const struct world *world,
+                     const struct serve_request *requests, size_t count, const arena_ref *leaves)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &s->slots[i];
+        if (slot->status != QUERY_DROP) {
+            size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
+            plan_one(s, world, slot, requests[i].stream, limit, leaves[i]);
+        }
+    }
+}
+
+static const char *ede_text(const struct plan *plan)
+{
+    switch (plan->ede) {
+    case EDE_INVALID_DATA:
+        return "zone is not loaded";
+    case EDE_NOT_AUTHORITATIVE:
+        return "no zone here for this name";
+    default:
+        return NULL;
+    }
+}
+
+static void fill_edns(struct serve *s, const struct settings *settings, const struct slot *slot,
+                      const struct serve_request *request, uint32_t wall, struct render_edns *edns)
+{
+    const struct query *q = &slot->query;
+    edns->udp_size = settings->udp_payload_max;
+    edns->nsid = settings->nsid;
+    edns->nsid_size = q->nsid ? settings->nsid_size : 0;
+    edns->keepalive = q->keepalive && request->stream ? settings->tcp_keepalive : -1;
+    edns->ede_text = ede_text(&slot->answer.plan);
+    edns->cookie_size = 0;
+    if (q->cookie_size > 0 && settings->cookies) {
+        static const uint16_t counter[] = {
+            [COOKIE_CLIENT] = COUNTER_cookies_client,
+            [COOKIE_VALID] = COUNTER_cookies_valid,
+            [COOKIE_INVALID] = COUNTER_cookies_invalid,
+        };
+        counter_add(s->counters,
+                    counter[cookie_check(settings, q, request->peer, wall, edns->cookie)], 1);
+        edns->cookie_size = COOKIE_SIZE;
+    }
+}
+
+static void cell_add(_Atomic uint64_t *cell, uint64_t amount)
+{
+    uint64_t value = atomic_load_explicit(cell, memory_order_relaxed);
+    atomic_store_explicit(cell, value + amount, memory_order_relaxed);
+}
+
+static void count_zone(struct zone_counts *counts, const struct plan *plan, size_t size)
+{
+    cell_add(&counts->queries, 1);
+    cell_add(&counts->bytes, size);
+    if (plan->rcode == RCODE_NXDOMAIN) {
+        cell_add(&counts->nxdomain, 1);
+    }
+}
+
+static void count_answer(struct counters *c, const struct answer *a, bool truncated)
+{
+    const struct plan *plan = &a->plan;
+    counter_add(c, COUNTER_rcode + (plan->rcode < 24 ? plan->rcode : 24u), 1);
+    if (truncated) {
+        counter_add(c, COUNTER_answers_truncated, 1);
+    }
+    if (plan->aa) {
+        counter_add(c, COUNTER_answers_authoritative, 1);
+    }
+    if (a->referral) {
+        counter_add(c, COUNTER_answers_referral, 1);
+    } else if (plan->aa && plan->answer == 0 && plan->rcode == RCODE_NOERROR) {
+        counter_add(c, COUNTER_answers_nodata, 1);
+    }
+    if (a->wildcard) {
+        counter_add(c, COUNTER_answers_wildcard, 1);
+    }
+    if (a->links > 0) {
+        counter_add(c, COUNTER_chain_links, a->links);
+    }
+}
+
+static void count_query(struct counters *c, const struct query *q)
+{
+    counter_add(c, COUNTER_opcode + q->opcode, 1);
+    if (q->has_question) {
+        counter_add(c, COUNTER_qtype + (q->qtype < 258 ? q->qtype : 258u), 1);
+    }
+    if (q->has_edns) {
+        counter_add(c, COUNTER_queries_edns, 1);
+        if ((q->edns_flags & EDNS_DO) != 0) {
+            counter_add(c, COUNTER_queries_do, 1);
+        }
+    }
+}
+
+static void drop(struct counters *c, struct serve_request *request)
+{
+    counter_add(c, request->in_size < MESSAGE_HEADER ? COUNTER_dropped_short
+                                                     : COUNTER_dropped_response, 1);
+    request->out_size = 0;
+    request->verdict = SERVE_DROP;
+}
+
+/* Where a stream's answer goes: behind those before it, room for its length kept. */
+static void place_in_stream(struct serve_request *request, const struct serve_stream *stream)
+{
+    request->out = stream->data + stream->used + 2;
+    request->out_size = MESSAGE_MAX;
+}
+
+static void end_in_stream(const struct serve_request *request, struct serve_stream *stream)
+{
+    uint8_t *length = stream->data + stream->used;
+    length[0] = (uint8_t)(request->out_size >> 8);
+    length[1] = (uint8_t)request->out_size;
+    stream->used += 2 + request->out_size;
+}
+
+static void render_one(struct serve *s, const struct world *world, struct slot *slot,
+                       struct serve_request *request, uint32_t wall)
+{
+    struct render_edns edns;
+    if (slot->query.has_edns) {
+        fill_edns(s, &world->settings, slot, request, wall, &edns);
+    }
+    size_t limit = answer_limit(&slot->query, &world->settings, request);
+    struct render_result result =
+        render(&slot->query, &slot->answer.plan, &edns, request->out, limit);
+    request->out_size = result.size;
+    request->verdict = result.size > 0 ? SERVE_SEND : SERVE_DROP;
+    count_query(s->counters, &slot->query);
+    count_answer(s->counters, &slot->answer, result.truncated);
+    if (slot->position != WORLD_NONE) {
+        count_zone(&s->zone_counts[world->zones[slot->position].slot], &slot->answer.plan,
+                   result.size);
+    }
+}
+
+size_t serve_batch(struct serve *s, const struct world *world, struct serve_request *requests,
+                   size_t count, struct serve_stream *stream, uint32_t wall)
+{
+    arena_ref leaves[SERVE_BATCH] = {0};
+    s->scratch.front = 0;
+    s->scratch.back = SCRATCH_SIZE;
+
+    parse_all(s, requests, count);
+    locate_all(s, world, count);
+    search_all(s, count, leaves);
+    plan_all(s, world, requests, count, leaves);
+
+    for (size_t i = 0; i < count; i++) {
+        struct slot *slot = &s->slots[i];
+        struct serve_request *request = &requests[i];
+        if (slot->status == QUERY_DROP) {
+            drop(s->counters, request);
+            continue;
+        }
+        if (request->stream) {
+            if (stream->size - stream->used < SERVE_STREAM_ROOM) {
+                return i;
+            }
+            place_in_stream(request, stream);
+        }
+        render_one(s, world, slot, request, wall);
+        if (request->stream && request->verdict == SERVE_SEND) {
+            end_in_stream(request, stream);
+        }
+    }
+    return count;
+}

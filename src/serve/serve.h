@@ -1,0 +1,71 @@
+/*
+ * A batch of queries from bytes to bytes: the whole of a packet's life but its sockets. Start
+ * reading the server here (serve.c).
+ */
+#ifndef RRDNS_SERVE_SERVE_H
+#define RRDNS_SERVE_SERVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/counters.h"
+#include "world/world.h"
+
+enum {
+    /*
+     * Queries served together. Lookups of a batch are interleaved, so more of them hide more
+     * memory latency; beyond 64 nothing is gained and their structs leave the L2 cache.
+     */
+    SERVE_BATCH = 64,
+    /* Where an answer over a stream may go must have so much left: length and largest message. */
+    SERVE_STREAM_ROOM = 2 + 65535,
+};
+
+enum serve_verdict {
+    SERVE_SEND, /* the answer stands in out */
+    SERVE_DROP, /* nothing to be sent */
+};
+
+struct serve_request {
+    const uint8_t *in;
+    size_t in_size;
+    const struct sockaddr *peer; /* the client */
+    bool stream;                 /* came over TCP */
+    uint8_t *out;                /* datagrams: room for the answer; streams: set by serve_batch */
+    size_t out_size;             /* datagrams: octets of room; after: octets of the answer */
+    enum serve_verdict verdict;
+};
+
+/* Counters of one zone, by one worker. */
+struct zone_counts {
+    _Atomic uint64_t queries, nxdomain, bytes;
+};
+
+/* What one worker serves with. Opaque: see serve.c. */
+struct serve;
+
+/*
+ * counters and zone_counts (an array of WORLD_ZONES_MAX, by slot) are written by the thread that
+ * calls serve_batch, and outlive the serve. NULL where there is no memory.
+ */
+struct serve *serve_new(struct counters *counters, struct zone_counts *zone_counts);
+void serve_free(struct serve *serve);
+
+/*
+ * Serves up to SERVE_BATCH requests from `world`. For requests of a stream the answers are
+ * appended to `stream` (NULL where no request is of a stream), each after its two octets of
+ * length; serving stops before a request for which less than SERVE_STREAM_ROOM is left there.
+ * wall is the wall time in seconds (cookies). Returns the number of requests served, all of them
+ * unless a stream filled up. Counts everything but what only the socket knows.
+ */
+struct serve_stream {
+    uint8_t *data;
+    size_t used;
+    size_t size;
+};
+size_t serve_batch(struct serve *serve, const struct world *world, struct serve_request *requests,
+                   size_t count, struct serve_stream *stream, uint32_t wall);
+
+#endif
