@@ -49,6 +49,9 @@ static uint16_t frequent(const char *text, size_t length)
     }
     for (size_t i = 0; i < length; i++) {
         char c = text[i];
+        if (c == 0) {
+            return 0;
+        }
         word = word << 8 | (uint8_t)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
     }
     switch (word) {

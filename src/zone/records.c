@@ -166,3 +166,16 @@ size_t records_count(const struct records *records)
 {
     return records->count;
 }
+
+void record_owner_name(const struct records *records, const struct record_owner *owner,
+                       uint8_t *name)
+{
+    const uint8_t *key = record_owner_key(owner);
+    if (owner->cased) {
+        size_t relative = (size_t)owner->name_size - records->apex_size;
+        memcpy(name, key + owner->key_size, relative);
+        memcpy(name + relative, records->apex, records->apex_size);
+    } else {
+        key_to_name(key, owner->key_size, records->apex, name);
+    }
+}

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/diag.h"
 #include "zone/records.h"
 
 struct record {
@@ -82,5 +83,26 @@ static inline const struct record_owner *record_owner_next(const struct record_o
     }
     return (const struct record_owner *)(const void *)record;
 }
+
+static inline bool record_owner_is_apex(const struct record_owner *owner)
+{
+    return owner->key_size == 0;
+}
+
+/* The owner's whole wire name, case as written, to name (room for 255 octets). */
+void record_owner_name(const struct records *records, const struct record_owner *owner,
+                       uint8_t *name);
+
+/* The file a record was read from, for messages; may be NULL. */
+static inline const char *record_file(const struct records *records, const struct record *record)
+{
+    return record->file < records->files ? records->file[record->file] : NULL;
+}
+
+/* Diagnostics with the record's place. */
+#define record_fault(records, diag, record, ...)                                                   \
+    diag_fault(diag, record_file(records, record), (record)->line, __VA_ARGS__)
+#define record_warn(records, diag, record, ...)                                                    \
+    diag_warn(diag, record_file(records, record), (record)->line, __VA_ARGS__)
 
 #endif

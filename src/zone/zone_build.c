@@ -16,7 +16,8 @@
 #include "dns/wire.h"
 #include "zone/record_sort.h"
 #include "zone/records_list.h"
-#include "zone/rrset_build.h"
+#include "zone/zone_group.h"
+#include "zone/zone_targets.h"
 
 enum { ZONE_IMAGE_VERSION = 1, ZONE_MAGIC = 0x7a6f6e65 };
 
@@ -43,52 +44,10 @@ struct build {
     struct open_node path[NAME_MAX_LABELS + 1];
     size_t depth;
 
-    const struct record **group; /* records of one owner */
-    size_t group_size, group_room;
-    struct bytes body;    /* RRsets of one node */
-    struct bytes pending; /* arena_ref of nodes with targets */
-    uint8_t rdata[MESSAGE_MAX];
-
-    uint64_t rrsets, record_count;
-    bool no_memory;
+    struct zone_group group; /* of the owner being added */
+    struct bytes pending;    /* arena_ref of nodes with targets */
+    uint64_t rrsets;
 };
-
-static const char *place_file(const struct build *b, const struct record *record)
-{
-    return record->file < b->records->files ? b->records->file[record->file] : NULL;
-}
-
-#define fault_at(b, record, ...)                                                                   \
-    diag_fault((b)->diag, place_file(b, record), (record)->line, __VA_ARGS__)
-#define warn_at(b, record, ...)                                                                    \
-    diag_warn((b)->diag, place_file(b, record), (record)->line, __VA_ARGS__)
-
-static bool is_apex(const struct record_owner *owner)
-{
-    return owner->key_size == 0;
-}
-
-/* The owner's whole wire name, case as written. */
-static void owner_name(const struct build *b, const struct record_owner *owner, uint8_t *name)
-{
-    const uint8_t *key = record_owner_key(owner);
-    if (owner->cased) {
-        size_t relative = (size_t)owner->name_size - b->records->apex_size;
-        memcpy(name, key + owner->key_size, relative);
-        memcpy(name + relative, b->records->apex, b->records->apex_size);
-    } else {
-        key_to_name(key, owner->key_size, b->records->apex, name);
-    }
-}
-
-/* For messages: the owner in text. */
-static const char *owner_text(const struct build *b, const struct record_owner *owner, char *text)
-{
-    uint8_t name[NAME_MAX_OCTETS];
-    owner_name(b, owner, name);
-    name_to_text(name, text);
-    return text;
-}
 
 static bool collect_owners(struct build *b)
 {
@@ -190,7 +149,7 @@ static uint8_t inherit(const struct build *b, uint8_t flags, bool has_ns, arena_
     return flags;
 }
 
-/* Writes a node with the RRsets in b->body and makes it the innermost open one. */
+/* Writes a node with the RRsets in b->group.body and makes it the innermost open one. */
 static bool emit_node(struct build *b, const struct node_content *content, bool has_ns)
 {
     size_t head = sizeof(struct node) + content->key_size;
@@ -200,7 +159,7 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     }
     size_t rrsets_at = (head + relative + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
     uint16_t common = common_with_last(b, content->key, content->key_size);
-    arena_ref ref = arena_alloc(&b->zone->arena, rrsets_at + b->body.size);
+    arena_ref ref = arena_alloc(&b->zone->arena, rrsets_at + b->group.body.size);
     if (ref == 0 || !remember_node(b, ref, common)) {
         return false;
     }
@@ -215,7 +174,7 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     *node = (struct node){
         .parent = b->depth > 0 ? b->path[b->depth - 1].ref : 0,
         .cut = open.cut,
-        .size = (uint32_t)(rrsets_at + b->body.size),
+        .size = (uint32_t)(rrsets_at + b->group.body.size),
         .key_size = content->key_size,
         .rrsets = content->rrsets,
         .rrsets_at = (uint16_t)rrsets_at,
@@ -229,8 +188,8 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     if (relative > 0) {
         memcpy(tail + content->key_size, content->cased_name, relative);
     }
-    if (b->body.size > 0) {
-        memcpy((uint8_t *)node + rrsets_at, b->body.data, b->body.size);
+    if (b->group.body.size > 0) {
+        memcpy((uint8_t *)node + rrsets_at, b->group.body.data, b->group.body.size);
     }
     b->path[b->depth++] = open;
     return true;
@@ -270,260 +229,11 @@ static bool open_ancestors(struct build *b, const uint8_t *key, size_t key_size)
             .key_size = (uint16_t)end,
             .name_size = (uint8_t)key_to_name(key, end, b->records->apex, name),
         };
-        b->body.size = 0;
+        b->group.body.size = 0;
         if (!emit_node(b, &content, false)) {
             return false;
         }
     }
-}
-
-/* --- RRsets of a node --- */
-
-static bool names_fold(uint16_t type)
-{
-    return rrtype_compressible(type).count > 0 || type == RRTYPE_DNAME || type == RRTYPE_SRV;
-}
-
-/* Equal as DNS data: names in the RDATA of the common types without regard to case. */
-static bool same_rdata(const struct record *a, const struct record *b)
-{
-    if (a->size != b->size) {
-        return false;
-    }
-    if (memcmp(a->rdata, b->rdata, a->size) == 0) {
-        return true;
-    }
-    if (!names_fold(a->type)) {
-        return false;
-    }
-    struct rrtype_names names = rrtype_compressible(a->type);
-    size_t at = a->type == RRTYPE_SRV ? 6 : names.prefix;
-    unsigned count = names.count > 0 ? names.count : 1;
-    if (memcmp(a->rdata, b->rdata, at) != 0) {
-        return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (!name_equal(a->rdata + at, b->rdata + at)) {
-            return false;
-        }
-        at += name_size(a->rdata + at);
-    }
-    return memcmp(a->rdata + at, b->rdata + at, a->size - at) == 0;
-}
-
-static int compare_rdata(const void *x, const void *y)
-{
-    const struct record *a = *(const struct record *const *)x;
-    const struct record *b = *(const struct record *const *)y;
-    if (a->size != b->size) {
-        return a->size < b->size ? -1 : 1;
-    }
-    for (size_t i = 0; i < a->size; i++) {
-        int order = name_lower(a->rdata[i]) - name_lower(b->rdata[i]);
-        if (order != 0) {
-            return order;
-        }
-    }
-    return (a->line > b->line) - (a->line < b->line);
-}
-
-/* The record of set[0..count) that record repeats, or NULL. */
-static const struct record *find_same(const struct record *const *set, size_t count,
-                                      const struct record *record)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (same_rdata(set[i], record)) {
-            return set[i];
-        }
-    }
-    return NULL;
-}
-
-enum { PAIRWISE_MAX = 32 }; /* RRsets up to this size are compared pair by pair */
-
-/* Drops duplicates from a set, order kept; returns how many are left. */
-static size_t drop_duplicates(struct build *b, const struct record **set, size_t count)
-{
-    const struct record **sorted = NULL;
-    if (count > PAIRWISE_MAX) {
-        sorted = malloc(count * sizeof *sorted);
-        if (sorted == NULL) {
-            b->no_memory = true;
-            return count;
-        }
-        memcpy(sorted, set, count * sizeof *sorted);
-        qsort(sorted, count, sizeof *sorted, compare_rdata);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct record *same = NULL;
-        if (sorted == NULL) {
-            same = find_same(set, kept, set[i]);
-        } else {
-            /* Equal ones are neighbours, the first of the file first. */
-            const struct record **at = bsearch(&set[i], sorted, count, sizeof *sorted,
-                                               compare_rdata);
-            same = at != NULL && at > sorted && same_rdata(at[-1], set[i]) ? at[-1] : NULL;
-        }
-        if (same != NULL) {
-            char type[RRTYPE_TEXT_MAX];
-            rrtype_to_text(set[i]->type, type);
-            warn_at(b, set[i], "duplicate %s record, dropped (first on line %u)", type,
-                    same->line);
-        } else {
-            set[kept++] = set[i];
-        }
-    }
-    free(sorted);
-    return kept;
-}
-
-static uint32_t lowest_ttl(struct build *b, const struct record *const *set, size_t count)
-{
-    uint32_t ttl = set[0]->ttl;
-    const struct record *odd = NULL;
-    for (size_t i = 1; i < count; i++) {
-        if (set[i]->ttl != set[0]->ttl && odd == NULL) {
-            odd = set[i];
-        }
-        ttl = set[i]->ttl < ttl ? set[i]->ttl : ttl;
-    }
-    if (odd != NULL) {
-        char type[RRTYPE_TEXT_MAX];
-        rrtype_to_text(odd->type, type);
-        warn_at(b, odd, "TTLs differ in the %s RRset; the lowest, %u, is used", type, ttl);
-    }
-    return ttl;
-}
-
-static int compare_types(const void *x, const void *y)
-{
-    const struct record *a = *(const struct record *const *)x;
-    const struct record *b = *(const struct record *const *)y;
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-    if (a->file != b->file) {
-        return a->file < b->file ? -1 : 1;
-    }
-    return (a->line > b->line) - (a->line < b->line);
-}
-
-/* By type, records of a type in the order read. */
-static void sort_group(const struct record **group, size_t count)
-{
-    if (count > PAIRWISE_MAX) {
-        qsort(group, count, sizeof *group, compare_types);
-        return;
-    }
-    for (size_t i = 1; i < count; i++) {
-        const struct record *record = group[i];
-        size_t j = i;
-        for (; j > 0 && group[j - 1]->type > record->type; j--) {
-            group[j] = group[j - 1];
-        }
-        group[j] = record;
-    }
-}
-
-static bool gather_group(struct build *b, size_t low, size_t high)
-{
-    b->group_size = 0;
-    for (size_t i = low; i < high; i++) {
-        const struct record_owner *owner = b->items[i].owner;
-        if (b->group_size + owner->count > b->group_room) {
-            size_t room = (b->group_size + owner->count) * 2;
-            const struct record **group = realloc(b->group, room * sizeof *group);
-            if (group == NULL) {
-                return false;
-            }
-            b->group = group;
-            b->group_room = room;
-        }
-        const struct record *record = record_first(owner);
-        for (uint32_t r = 0; r < owner->count; r++) {
-            b->group[b->group_size++] = record;
-            record = record_next(record);
-        }
-    }
-    sort_group(b->group, b->group_size);
-    return true;
-}
-
-/* Types that may stand beside a CNAME (RFC 2181 section 10.1, RFC 4034 sections 3 and 4). */
-static bool beside_cname(uint16_t type)
-{
-    return type == RRTYPE_RRSIG || type == RRTYPE_NSEC || type == RRTYPE_KEY ||
-           type == RRTYPE_SIG;
-}
-
-static const struct record *find_type(const struct build *b, uint16_t type)
-{
-    for (size_t i = 0; i < b->group_size; i++) {
-        if (b->group[i]->type == type) {
-            return b->group[i];
-        }
-    }
-    return NULL;
-}
-
-static void check_cname(struct build *b, const struct record_owner *owner,
-                        const struct record *cname)
-{
-    char text[NAME_MAX_TEXT];
-    for (size_t i = 0; i < b->group_size; i++) {
-        const struct record *other = b->group[i];
-        if (other->type != RRTYPE_CNAME && !beside_cname(other->type)) {
-            char type[RRTYPE_TEXT_MAX];
-            rrtype_to_text(other->type, type);
-            const struct record *later = other->line > cname->line ? other : cname;
-            fault_at(b, later, "%s has a CNAME beside other data (%s)",
-                     owner_text(b, owner, text), type);
-            return;
-        }
-    }
-}
-
-/* Rules for one RRset, duplicates already out. */
-static void check_set(struct build *b, const struct record_owner *owner,
-                      const struct record *const *set, size_t count)
-{
-    char text[NAME_MAX_TEXT];
-    uint16_t type = set[0]->type;
-    bool single = type == RRTYPE_CNAME || type == RRTYPE_DNAME || type == RRTYPE_SOA;
-    if (single && count > 1) {
-        char name[RRTYPE_TEXT_MAX];
-        rrtype_to_text(type, name);
-        fault_at(b, set[1], "%s has several %s records", owner_text(b, owner, text), name);
-    }
-    if (type == RRTYPE_SOA && !is_apex(owner)) {
-        fault_at(b, set[0], "SOA at %s, which is not the zone's apex", owner_text(b, owner, text));
-    }
-}
-
-/* One RRset of the group into the body; returns the records it took. */
-static size_t add_set(struct build *b, const struct record_owner *owner,
-                      const struct rrset_owner *place, size_t from)
-{
-    const struct record **set = b->group + from;
-    size_t count = 1;
-    while (from + count < b->group_size && set[count]->type == set[0]->type) {
-        count++;
-    }
-    size_t kept = drop_duplicates(b, set, count);
-    check_set(b, owner, set, kept);
-    size_t before = b->body.size;
-    uint32_t ttl = set[0]->type == RRTYPE_RRSIG ? set[0]->ttl : lowest_ttl(b, set, kept);
-    rrset_build(&b->body, place, set, kept, ttl);
-    if (!b->body.failed) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(b->body.data + before);
-        size_t message = (size_t)MESSAGE_HEADER + place->size + 4 + rrset->block_size;
-        if (message > MESSAGE_MAX || kept > UINT16_MAX) {
-            fault_at(b, set[0], "RRset of %zu records is too large for a DNS message", kept);
-        }
-    }
-    b->record_count += kept;
-    return count;
 }
 
 static bool is_glue_type(uint16_t type)
@@ -533,7 +243,8 @@ static bool is_glue_type(uint16_t type)
            type == RRTYPE_NSEC3;
 }
 
-static void warn_occluded(struct build *b, const struct record_owner *owner)
+/* owner is the wire name of the node emitted last, whose records the group still has. */
+static void warn_occluded(struct build *b, const uint8_t *owner)
 {
     const struct open_node *open = &b->path[b->depth - 1];
     const struct node *node = zone_at(b->zone, open->ref);
@@ -542,15 +253,17 @@ static void warn_occluded(struct build *b, const struct record_owner *owner)
     if (!hidden && cut != node) {
         return;
     }
-    for (size_t i = 0; i < b->group_size; i++) {
-        uint16_t type = b->group[i]->type;
+    for (size_t i = 0; i < b->group.count; i++) {
+        uint16_t type = b->group.list[i]->type;
         bool glue = cut != NULL && is_glue_type(type) &&
                     !(hidden && (type == RRTYPE_NS || type == RRTYPE_DS));
         if (!glue) {
             char text[NAME_MAX_TEXT], name[RRTYPE_TEXT_MAX];
             rrtype_to_text(type, name);
-            warn_at(b, b->group[i], "%s %s is occluded by a %s above, never answered",
-                    owner_text(b, owner, text), name, cut != NULL ? "delegation" : "DNAME");
+            name_to_text(owner, text);
+            record_warn(b->records, b->diag, b->group.list[i],
+                        "%s %s is occluded by a %s above, never answered", text, name,
+                        cut != NULL ? "delegation" : "DNAME");
         }
     }
 }
@@ -559,7 +272,7 @@ static bool body_has_targets(const struct build *b, uint16_t rrsets)
 {
     size_t at = 0;
     for (uint16_t i = 0; i < rrsets; i++) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(b->body.data + at);
+        const struct rrset *rrset = (const struct rrset *)(const void *)(b->group.body.data + at);
         if (rrset->targets > 0) {
             return true;
         }
@@ -573,21 +286,18 @@ static bool add_owner(struct build *b, size_t low, size_t high)
 {
     const struct record_owner *owner = b->items[low].owner;
     const uint8_t *key = record_owner_key(owner);
-    if (!gather_group(b, low, high) || !open_ancestors(b, key, owner->key_size)) {
+    if (!zone_group_gather(&b->group, b->items + low, high - low) ||
+        !open_ancestors(b, key, owner->key_size)) {
         return false;
     }
-    const struct record *cname = find_type(b, RRTYPE_CNAME);
-    if (cname != NULL) {
-        check_cname(b, owner, cname);
-    }
-    const struct record *ns = find_type(b, RRTYPE_NS);
+    bool has_ns = zone_group_find(&b->group, RRTYPE_NS) != NULL;
     uint8_t name[NAME_MAX_OCTETS];
-    owner_name(b, owner, name);
+    record_owner_name(b->records, owner, name);
     struct rrset_owner place = {
         .name = name,
         .size = owner->name_size,
         .wildcard = is_wildcard_label(b, key, owner->key_size),
-        .delegation = ns != NULL && !is_apex(owner),
+        .delegation = has_ns && !record_owner_is_apex(owner),
         .apex = b->records->apex,
     };
     struct node_content content = {
@@ -595,18 +305,17 @@ static bool add_owner(struct build *b, size_t low, size_t high)
         .key_size = owner->key_size,
         .cased_name = owner->cased ? name : NULL,
         .name_size = owner->name_size,
-        .flags = (uint8_t)((cname != NULL ? NODE_CNAME : 0) |
-                           (find_type(b, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
+        .flags = (uint8_t)(
+            (zone_group_find(&b->group, RRTYPE_CNAME) != NULL ? NODE_CNAME : 0) |
+            (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
     };
-    b->body.size = 0;
-    for (size_t i = 0; i < b->group_size; content.rrsets++) {
-        i += add_set(b, owner, &place, i);
-    }
+    zone_group_build(&b->group, owner, &place);
+    content.rrsets = b->group.rrsets;
     b->rrsets += content.rrsets;
-    if (b->body.failed || b->no_memory || !emit_node(b, &content, ns != NULL)) {
+    if (b->group.body.failed || b->group.no_memory || !emit_node(b, &content, has_ns)) {
         return false;
     }
-    warn_occluded(b, owner);
+    warn_occluded(b, name);
     if (body_has_targets(b, content.rrsets)) {
         uint8_t *entry = bytes_grow(&b->pending, sizeof(arena_ref));
         if (entry == NULL) {
@@ -665,131 +374,6 @@ static arena_ref build_tree(struct build *b, size_t *size)
     return ref;
 }
 
-/* --- targets --- */
-
-/* The record of node's RRset that has the given target, for messages; found the slow way. */
-static const struct record *find_record(const struct build *b, const struct node *node,
-                                        uint16_t type, const uint8_t *target)
-{
-    size_t low = 0, high = b->owners;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct record_owner *owner = b->items[middle].owner;
-        if (key_compare(record_owner_key(owner), owner->key_size, node_key(node),
-                        node->key_size) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    for (; low < b->owners; low++) {
-        const struct record_owner *owner = b->items[low].owner;
-        const struct record *record = record_first(owner);
-        for (uint32_t i = 0; i < owner->count; i++) {
-            if (record->type == type && name_equal(record->rdata + rrtype_target(type), target)) {
-                return record;
-            }
-            record = record_next(record);
-        }
-    }
-    return record_first(b->items[0].owner);
-}
-
-/* Whether the node a target names has something to add for it. */
-static bool target_serves(const struct node *from, const struct rrset *rrset,
-                          const struct rrset_target *entry, const struct zone_match *match)
-{
-    const struct node *node = match->node;
-    bool referral = rrset->type == RRTYPE_NS && (from->flags & NODE_DELEGATION) != 0;
-    if (match->dname != NULL || (match->cut != NULL && !referral)) {
-        return false;
-    }
-    return node_rrset(node, RRTYPE_A) != NULL || node_rrset(node, RRTYPE_AAAA) != NULL ||
-           ((entry->flags & TARGET_ALIAS) != 0 && node_rrset(node, rrset->type) != NULL);
-}
-
-static void resolve_target(struct build *b, const struct node *from, const struct rrset *rrset,
-                           struct rrset_target *entry, const uint8_t *target)
-{
-    struct key key;
-    struct zone_match match;
-    char text[NAME_MAX_TEXT];
-    key_from_name(target, &key);
-    zone_lookup(b->zone, &key, &match);
-    if (match.node != NULL && target_serves(from, rrset, entry, &match)) {
-        entry->node = (arena_ref)(((const uint8_t *)match.node - b->zone->arena.base) / ARENA_UNIT);
-        return;
-    }
-    if ((entry->flags & TARGET_REQUIRED) != 0 && (from->flags & NODE_DELEGATION) != 0) {
-        name_to_text(target, text);
-        warn_at(b, find_record(b, from, rrset->type, target),
-                "no glue: name server %s is in the delegated zone, but has no address here", text);
-    } else if (match.node != NULL && match.cut == NULL &&
-               (match.node->flags & NODE_CNAME) != 0 && rrset->type != RRTYPE_SVCB &&
-               rrset->type != RRTYPE_HTTPS) {
-        char type[RRTYPE_TEXT_MAX];
-        rrtype_to_text(rrset->type, type);
-        name_to_text(target, text);
-        warn_at(b, find_record(b, from, rrset->type, target),
-                "%s target %s is a CNAME (RFC 2181 section 10.3)", type, text);
-    }
-}
-
-/* Each node is listed once; a later entry for it is emptied. */
-static void drop_repeated(struct rrset_target *targets, size_t index)
-{
-    for (size_t i = 0; i < index; i++) {
-        if (targets[i].node == targets[index].node) {
-            targets[index].node = 0;
-            return;
-        }
-    }
-}
-
-static void resolve_rrset(struct build *b, const struct node *node, const struct rrset *rrset,
-                          const uint8_t *owner)
-{
-    struct rrset_target *targets = (struct rrset_target *)(uintptr_t)rrset_targets(rrset);
-    uint8_t *rdata = b->rdata;
-    size_t position = 0, next = 0, record = 0;
-    while (next < rrset->targets) {
-        record = position;
-        if (rrset_rdata(rrset, owner, &position, rdata) < 0) {
-            return;
-        }
-        /* The entries are in record order, for those records whose target may be here. */
-        size_t at = record + RECORD_HEAD + (size_t)rrtype_target(rrset->type);
-        if (targets[next].position != at) {
-            continue;
-        }
-        bool self = (targets[next].flags & TARGET_SELF) != 0;
-        resolve_target(b, node, rrset, &targets[next],
-                       self ? owner : rdata + rrtype_target(rrset->type));
-        if (targets[next].node != 0) {
-            drop_repeated(targets, next);
-        }
-        next++;
-    }
-}
-
-static void resolve_targets(struct build *b)
-{
-    for (size_t i = 0; i < b->pending.size; i += sizeof(arena_ref)) {
-        arena_ref ref;
-        memcpy(&ref, b->pending.data + i, sizeof ref);
-        const struct node *node = zone_at(b->zone, ref);
-        uint8_t owner[NAME_MAX_OCTETS];
-        node_name(b->zone, node, owner);
-        const struct rrset *rrset = node_first_rrset(node);
-        for (unsigned s = 0; s < node->rrsets; s++) {
-            if (rrset->targets > 0) {
-                resolve_rrset(b, node, rrset, owner);
-            }
-            rrset = rrset_next(rrset);
-        }
-    }
-}
-
 /* --- the whole --- */
 
 static void check_apex(struct build *b)
@@ -797,7 +381,7 @@ static void check_apex(struct build *b)
     const char *file = b->records->files > 0 ? b->records->file[0] : NULL;
     const struct record *soa = NULL, *first = NULL;
     bool ns = false;
-    for (size_t i = 0; i < b->owners && is_apex(b->items[i].owner); i++) {
+    for (size_t i = 0; i < b->owners && record_owner_is_apex(b->items[i].owner); i++) {
         const struct record *record = record_first(b->items[i].owner);
         for (uint32_t r = 0; r < b->items[i].owner->count; r++) {
             soa = soa == NULL && record->type == RRTYPE_SOA ? record : soa;
@@ -809,7 +393,7 @@ static void check_apex(struct build *b)
     if (soa == NULL) {
         diag_fault(b->diag, file, first != NULL ? first->line : 1, "no SOA record at the apex");
     } else if (!ns) {
-        warn_at(b, soa, "no NS record at the apex");
+        record_warn(b->records, b->diag, soa, "no NS record at the apex");
     }
 }
 
@@ -857,7 +441,7 @@ static bool finish(struct build *b, arena_ref head_ref)
         .serial = serial,
         .nodes = b->node_count,
         .rrsets = b->rrsets,
-        .records = b->record_count,
+        .records = b->group.records_kept,
         .apex_key_size = b->records->apex_key_size,
         .apex_labels = b->records->apex_labels,
         .apex_size = b->records->apex_size,
@@ -865,7 +449,11 @@ static bool finish(struct build *b, arena_ref head_ref)
     memcpy(head->apex_name, b->records->apex, b->records->apex_size);
     b->zone->head = head;
     b->zone->radix = zone_at(b->zone, radix);
-    resolve_targets(b);
+    struct zone_targets targets = {b->zone, b->records, b->items, b->owners, b->diag};
+    if (zone_targets_resolve(&targets, (const arena_ref *)(const void *)b->pending.data,
+                             b->pending.size / sizeof(arena_ref)) != RR_OK) {
+        return false;
+    }
     if (arena_seal(&b->zone->arena) != RR_OK) {
         return false;
     }
@@ -901,13 +489,17 @@ int zone_build(const struct records *records, struct diag *diag, struct zone **z
     }
     *fresh = (struct zone){.magic = ZONE_MAGIC, .references = 1};
     arena_init(&fresh->arena);
-    *b = (struct build){.records = records, .diag = diag, .zone = fresh};
+    *b = (struct build){
+        .records = records,
+        .diag = diag,
+        .zone = fresh,
+        .group = {.records = records, .diag = diag},
+    };
     error = run(b);
     free(b->items);
     free(b->nodes);
     free(b->common);
-    free(b->group);
-    free(b->body.data);
+    zone_group_free(&b->group);
     free(b->pending.data);
     if (error == RR_OK) {
         *zone = fresh;

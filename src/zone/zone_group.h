@@ -1,0 +1,40 @@
+/*
+ * All records of one owner: brought together from where they stood in the file, checked against the
+ * rules for what may stand at one name, and made into RRsets.
+ */
+#ifndef RRDNS_ZONE_ZONE_GROUP_H
+#define RRDNS_ZONE_ZONE_GROUP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "zone/record_sort.h"
+#include "zone/rrset_build.h"
+
+/* Used for one owner after another. A zeroed one with records and diag set is ready. */
+struct zone_group {
+    const struct records *records;
+    struct diag *diag;
+    const struct record **list; /* by type, those of a type in the order read */
+    size_t count, room;
+    struct bytes body;          /* the RRsets, as they will stand in the node */
+    uint16_t rrsets;            /* in body */
+    uint64_t records_kept;      /* over all owners so far */
+    bool no_memory;
+};
+
+/* Takes the records of count sorted items, all of one name. False: no memory. */
+bool zone_group_gather(struct zone_group *group, const struct sort_item *items, size_t count);
+
+/* The first record of a type, or NULL. */
+const struct record *zone_group_find(const struct zone_group *group, uint16_t type);
+
+/* Checks the records and builds their RRsets into body. Faults and warnings go to diag. */
+void zone_group_build(struct zone_group *group, const struct record_owner *owner,
+                      const struct rrset_owner *place);
+
+void zone_group_free(struct zone_group *group);
+
+#endif
