@@ -1,29 +1,98 @@
+/*
+ * Counting bits is one instruction on every x86-64 of the last fifteen years, but not in the
+ * baseline that distributions build for, where it is a call. So the two searches are compiled twice
+ * and the processor is asked; elsewhere the compiler knows.
+ */
 #include "zone/radix.h"
 
-uint32_t radix_search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
+#if defined(__x86_64__) && !defined(__POPCNT__)
+#define RADIX_TWICE 1
+#endif
+
+/*
+ * One step down from a branch: the child for the key's symbol there, or some child where there
+ * is none for it (every leaf below then shares the same, longest, beginning with the key).
+ */
+static inline __attribute__((always_inline)) const struct radix_entry *
+step(const struct radix_entry *entries, const struct radix_entry *e, const uint8_t *symbols,
+     size_t size)
+{
+    uint32_t position = radix_position(e);
+    unsigned symbol = position < size ? symbols[position] : KEY_SEPARATOR;
+    uint64_t bitmap = radix_bitmap(e);
+    uint64_t bit = (uint64_t)1 << symbol;
+    unsigned index = (bitmap & bit) != 0 ? (unsigned)__builtin_popcountll(bitmap & (bit - 1)) : 0;
+    return &entries[e->value + index];
+}
+
+static inline __attribute__((always_inline)) uint32_t
+search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
 {
     const struct radix_entry *e = entries;
     while (!radix_is_leaf(e)) {
-        e = radix_step(entries, e, symbols, size);
+        e = step(entries, e, symbols, size);
     }
     return e->value;
 }
 
-void radix_search_many(struct radix_cursor *cursors, size_t count)
+/* Searches that have ended leave the list, so that the last long one does not drag all along. */
+static inline __attribute__((always_inline)) void search_many(struct radix_cursor *cursors,
+                                                              size_t count)
 {
-    bool moved = true;
-    while (moved) {
-        moved = false;
-        for (size_t i = 0; i < count; i++) {
-            struct radix_cursor *c = &cursors[i];
-            if (c->at == NULL || radix_is_leaf(c->at)) {
-                continue;
-            }
-            c->at = radix_step(c->entries, c->at, c->symbols, c->size);
-            __builtin_prefetch(c->at);
-            moved = true;
+    uint8_t active[RADIX_MANY_MAX];
+    size_t n = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].at != NULL) {
+            active[n++] = (uint8_t)i;
         }
     }
+    while (n > 0) {
+        size_t left = 0;
+        for (size_t i = 0; i < n; i++) {
+            struct radix_cursor *c = &cursors[active[i]];
+            if (!radix_is_leaf(c->at)) { /* fetched since the round before */
+                c->at = step(c->entries, c->at, c->symbols, c->size);
+                __builtin_prefetch(c->at);
+                active[left++] = active[i];
+            }
+        }
+        n = left;
+    }
+}
+
+#ifdef RADIX_TWICE
+__attribute__((target("popcnt"))) static uint32_t
+search_popcnt(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
+{
+    return search(entries, symbols, size);
+}
+
+__attribute__((target("popcnt"))) static void search_many_popcnt(struct radix_cursor *cursors,
+                                                                 size_t count)
+{
+    search_many(cursors, count);
+}
+#endif
+
+uint32_t radix_search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
+{
+#ifdef RADIX_TWICE
+    if (__builtin_cpu_supports("popcnt")) {
+        return search_popcnt(entries, symbols, size);
+    }
+#endif
+    return search(entries, symbols, size);
+}
+
+void radix_search_many(struct radix_cursor *cursors, size_t count)
+{
+#ifdef RADIX_TWICE
+    if (__builtin_cpu_supports("popcnt")) {
+        search_many_popcnt(cursors, count);
+        return;
+    }
+#endif
+    search_many(cursors, count);
 }
 
 static uint32_t rightmost(const struct radix_entry *entries, const struct radix_entry *e)

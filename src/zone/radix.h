@@ -49,22 +49,6 @@ static inline uint64_t radix_bitmap(const struct radix_entry *e)
     return (uint64_t)(e->meta & 0x3fff) << 32 | e->low;
 }
 
-/*
- * One step down from a branch: the child for the key's symbol there, or some child where there
- * is none for it (every leaf below then shares the same, longest, beginning with the key).
- */
-static inline const struct radix_entry *radix_step(const struct radix_entry *entries,
-                                                   const struct radix_entry *e,
-                                                   const uint8_t *symbols, size_t size)
-{
-    uint32_t position = radix_position(e);
-    unsigned symbol = position < size ? symbols[position] : KEY_SEPARATOR;
-    uint64_t bitmap = radix_bitmap(e);
-    uint64_t bit = (uint64_t)1 << symbol;
-    unsigned index = (bitmap & bit) != 0 ? (unsigned)__builtin_popcountll(bitmap & (bit - 1)) : 0;
-    return &entries[e->value + index];
-}
-
 /* The value of the leaf whose key shares the longest beginning with symbols. entries[0] is the
  * root; the trie must not be empty. */
 uint32_t radix_search(const struct radix_entry *entries, const uint8_t *symbols, size_t size);
@@ -77,7 +61,10 @@ struct radix_cursor {
     size_t size;
 };
 
-/* Runs count searches to their leaves, one step of each in turn, prefetching each next entry. */
+enum { RADIX_MANY_MAX = 64 };
+
+/* Runs count searches (at most RADIX_MANY_MAX) to their leaves, one step of each in turn,
+ * prefetching each next entry. */
 void radix_search_many(struct radix_cursor *cursors, size_t count);
 
 /*

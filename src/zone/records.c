@@ -84,7 +84,8 @@ static struct record_owner *owner_append(struct records *records, const uint8_t 
     size_t relative = cased ? (size_t)size - records->apex_size : 0;
     size_t first_at = record_align(sizeof *owner + key_size + relative);
     *owner = (struct record_owner){
-        .first_at = (uint32_t)first_at,
+        .size = (uint32_t)first_at,
+        .first_at = (uint16_t)first_at,
         .key_size = key_size,
         .name_size = size,
         .cased = cased,
@@ -142,7 +143,9 @@ void records_add(struct records *records, uint16_t type, uint32_t ttl, size_t si
     record->file = file;
     record->type = type;
     record->size = (uint16_t)size;
-    chunk->used += record_align(sizeof *record + size);
+    size_t span = record_align(sizeof *record + size);
+    chunk->used += span;
+    records->owner->size += (uint32_t)span;
     records->owner->count++;
     records->count++;
 }

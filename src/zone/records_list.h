@@ -26,7 +26,8 @@ struct record {
 /* Followed by the key relative to the apex, then by the relative wire name where `cased`. */
 struct record_owner {
     uint32_t count;     /* records */
-    uint32_t first_at;  /* octets from here to the first record */
+    uint32_t size;      /* octets with all its records: where the chunk's next owner stands */
+    uint16_t first_at;  /* octets from here to the first record */
     uint16_t key_size;
     uint8_t name_size;  /* whole name, apex included */
     uint8_t cased;      /* the name as written has upper case, and follows the key */
@@ -74,14 +75,9 @@ static inline const struct record *record_next(const struct record *record)
                                                  record_align(sizeof *record + record->size));
 }
 
-/* Where the owner's records end: the next owner of the chunk stands there. */
 static inline const struct record_owner *record_owner_next(const struct record_owner *owner)
 {
-    const struct record *record = record_first(owner);
-    for (uint32_t i = 0; i < owner->count; i++) {
-        record = record_next(record);
-    }
-    return (const struct record_owner *)(const void *)record;
+    return (const struct record_owner *)(const void *)((const uint8_t *)owner + owner->size);
 }
 
 static inline bool record_owner_is_apex(const struct record_owner *owner)

@@ -18,9 +18,6 @@
 enum {
     /* Names of the block that a later one is compared with; comparing all would be quadratic. */
     EARLIER_MAX = 16,
-    /* Positions within a block that are pointed to: with these a block that begins anywhere in the
-     * first 12 KiB of a message can be pointed into. */
-    POSITION_MAX = 0xfff,
 };
 
 struct earlier {
@@ -30,13 +27,12 @@ struct earlier {
 };
 
 struct block {
+    struct rrset_builder *builder;
     struct bytes *body;
     size_t start; /* of the block in body */
     const struct rrset_owner *owner;
     struct earlier earlier[EARLIER_MAX];
     size_t earliers;
-    struct bytes patches; /* uint16_t */
-    struct bytes targets; /* struct rrset_target */
 };
 
 uint8_t *bytes_grow(struct bytes *bytes, size_t n)
@@ -112,7 +108,7 @@ static size_t find_end(const struct block *b, const uint8_t *name, size_t size, 
         size_t whole = name_size(e->name);
         size_t end = common_end(name, size, e->name, whole);
         size_t offset = whole - end; /* where that end begins in the earlier name */
-        if (end > best && offset < e->literal && e->position + offset <= POSITION_MAX) {
+        if (end > best && offset < e->literal && e->position + offset <= RRSET_REACH) {
             best = end;
             *value = (uint16_t)(256 + e->position + offset);
         }
@@ -132,7 +128,7 @@ static void append_name(struct block *b, const uint8_t *name, size_t size)
         uint8_t placeholder[2];
         wire_put_u16(placeholder, (uint16_t)(0xc000u | value));
         append(b->body, placeholder, 2);
-        append(&b->patches, &(uint16_t){(uint16_t)at}, 2);
+        append(&b->builder->patches, &(uint16_t){(uint16_t)at}, 2);
     }
     if (literal > 1 && b->earliers < EARLIER_MAX) {
         b->earlier[b->earliers++] = (struct earlier){name, literal, position};
@@ -158,7 +154,7 @@ static void note_target(struct block *b, uint16_t type, const uint8_t *rdata, si
     if (type == RRTYPE_NS && b->owner->delegation && name_is_under(target, b->owner->name)) {
         entry.flags |= TARGET_REQUIRED;
     }
-    append(&b->targets, &entry, sizeof entry);
+    append(&b->builder->targets, &entry, sizeof entry);
 }
 
 static void append_record(struct block *b, const struct record *record, uint32_t ttl)
@@ -198,32 +194,42 @@ static void pad(struct bytes *bytes, size_t start, size_t unit)
     }
 }
 
-void rrset_build(struct bytes *body, const struct rrset_owner *owner,
+void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
                  const struct record *const *records, size_t count, uint32_t ttl)
 {
+    struct bytes *body = &builder->body;
+    struct bytes *patches = &builder->patches, *targets = &builder->targets;
+    patches->size = 0;
+    targets->size = 0;
     size_t start = body->size;
     bytes_grow(body, offsetof(struct rrset, block));
-    struct block b = {.body = body, .start = body->size, .owner = owner};
+    struct block b = {.builder = builder, .body = body, .start = body->size, .owner = owner};
     for (size_t i = 0; i < count; i++) {
         append_record(&b, records[i], ttl);
     }
     size_t block_size = body->size - b.start;
     pad(body, b.start, 4);
-    append(body, b.patches.data, b.patches.size);
+    append(body, patches->data, patches->size);
     pad(body, b.start, 4);
-    append(body, b.targets.data, b.targets.size);
+    append(body, targets->data, targets->size);
     pad(body, start, ARENA_UNIT);
-    body->failed |= b.patches.failed || b.targets.failed;
-    if (!body->failed) {
-        struct rrset head = {
-            .type = records[0]->type,
-            .count = (uint16_t)count,
-            .block_size = (uint32_t)block_size,
-            .patches = (uint16_t)(b.patches.size / sizeof(uint16_t)),
-            .targets = (uint16_t)(b.targets.size / sizeof(struct rrset_target)),
-        };
-        memcpy(body->data + start, &head, offsetof(struct rrset, block));
+    body->failed |= patches->failed || targets->failed;
+    if (body->failed) {
+        return;
     }
-    free(b.patches.data);
-    free(b.targets.data);
+    struct rrset head = {
+        .type = records[0]->type,
+        .count = (uint16_t)count,
+        .block_size = (uint32_t)block_size,
+        .patches = (uint16_t)(patches->size / sizeof(uint16_t)),
+        .targets = (uint16_t)(targets->size / sizeof(struct rrset_target)),
+    };
+    memcpy(body->data + start, &head, offsetof(struct rrset, block));
+}
+
+void rrset_builder_free(struct rrset_builder *builder)
+{
+    free(builder->body.data);
+    free(builder->patches.data);
+    free(builder->targets.data);
 }

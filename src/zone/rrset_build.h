@@ -26,12 +26,21 @@ struct rrset_owner {
     const uint8_t *apex;     /* targets outside it are none of ours */
 };
 
+/* Where RRsets are built, one behind the other; spare parts are kept for the next. */
+struct rrset_builder {
+    struct bytes body;    /* the RRsets, each padded to a multiple of 8 octets */
+    struct bytes patches; /* of the one being built: uint16_t */
+    struct bytes targets; /* likewise: struct rrset_target */
+};
+
 /*
- * Appends to body the RRset of count records, all of one type, with the given TTL. body's size is a
- * multiple of 8 before and after.
+ * Appends to builder->body the RRset of count records, all of one type, with the given TTL. Where
+ * there is no memory body.failed is set.
  */
-void rrset_build(struct bytes *body, const struct rrset_owner *owner,
+void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
                  const struct record *const *records, size_t count, uint32_t ttl);
+
+void rrset_builder_free(struct rrset_builder *builder);
 
 /* n octets more at the end of bytes, zeroed; NULL where there is no memory. */
 uint8_t *bytes_grow(struct bytes *bytes, size_t n);

@@ -19,8 +19,6 @@
 #include "zone/zone_group.h"
 #include "zone/zone_targets.h"
 
-enum { ZONE_IMAGE_VERSION = 1, ZONE_MAGIC = 0x7a6f6e65 };
-
 /* An open ancestor of the node being emitted. */
 struct open_node {
     arena_ref ref;
@@ -149,7 +147,7 @@ static uint8_t inherit(const struct build *b, uint8_t flags, bool has_ns, arena_
     return flags;
 }
 
-/* Writes a node with the RRsets in b->group.body and makes it the innermost open one. */
+/* Writes a node with the RRsets in b->group.built.body and makes it the innermost open one. */
 static bool emit_node(struct build *b, const struct node_content *content, bool has_ns)
 {
     size_t head = sizeof(struct node) + content->key_size;
@@ -159,12 +157,12 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     }
     size_t rrsets_at = (head + relative + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
     uint16_t common = common_with_last(b, content->key, content->key_size);
-    arena_ref ref = arena_alloc(&b->zone->arena, rrsets_at + b->group.body.size);
+    arena_ref ref = arena_alloc(&b->zone->arena, rrsets_at + b->group.built.body.size);
     if (ref == 0 || !remember_node(b, ref, common)) {
         return false;
     }
     struct open_node open = {.ref = ref, .key_size = content->key_size};
-    uint8_t flags = content->flags;
+    uint8_t flags = (uint8_t)(content->flags | (content->cased_name != NULL ? NODE_CASE : 0));
     if (is_wildcard_label(b, content->key, content->key_size)) {
         flags |= NODE_WILDCARD;
         ((struct node *)arena_at(&b->zone->arena, b->path[b->depth - 1].ref))->star = ref;
@@ -174,7 +172,7 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     *node = (struct node){
         .parent = b->depth > 0 ? b->path[b->depth - 1].ref : 0,
         .cut = open.cut,
-        .size = (uint32_t)(rrsets_at + b->group.body.size),
+        .size = (uint32_t)(rrsets_at + b->group.built.body.size),
         .key_size = content->key_size,
         .rrsets = content->rrsets,
         .rrsets_at = (uint16_t)rrsets_at,
@@ -188,8 +186,8 @@ static bool emit_node(struct build *b, const struct node_content *content, bool 
     if (relative > 0) {
         memcpy(tail + content->key_size, content->cased_name, relative);
     }
-    if (b->group.body.size > 0) {
-        memcpy((uint8_t *)node + rrsets_at, b->group.body.data, b->group.body.size);
+    if (b->group.built.body.size > 0) {
+        memcpy((uint8_t *)node + rrsets_at, b->group.built.body.data, b->group.built.body.size);
     }
     b->path[b->depth++] = open;
     return true;
@@ -229,7 +227,7 @@ static bool open_ancestors(struct build *b, const uint8_t *key, size_t key_size)
             .key_size = (uint16_t)end,
             .name_size = (uint8_t)key_to_name(key, end, b->records->apex, name),
         };
-        b->group.body.size = 0;
+        b->group.built.body.size = 0;
         if (!emit_node(b, &content, false)) {
             return false;
         }
@@ -272,7 +270,7 @@ static bool body_has_targets(const struct build *b, uint16_t rrsets)
 {
     size_t at = 0;
     for (uint16_t i = 0; i < rrsets; i++) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(b->group.body.data + at);
+        const struct rrset *rrset = (const struct rrset *)(const void *)(b->group.built.body.data + at);
         if (rrset->targets > 0) {
             return true;
         }
@@ -312,7 +310,7 @@ static bool add_owner(struct build *b, size_t low, size_t high)
     zone_group_build(&b->group, owner, &place);
     content.rrsets = b->group.rrsets;
     b->rrsets += content.rrsets;
-    if (b->group.body.failed || b->group.no_memory || !emit_node(b, &content, has_ns)) {
+    if (b->group.built.body.failed || b->group.no_memory || !emit_node(b, &content, has_ns)) {
         return false;
     }
     warn_occluded(b, name);
@@ -332,9 +330,16 @@ static bool same_key(const struct record_owner *a, const struct record_owner *b)
            memcmp(record_owner_key(a), record_owner_key(b), a->key_size) == 0;
 }
 
+enum { FETCH_AHEAD = 12 }; /* owners; sorted, they lie all over memory */
+
 static bool add_owners(struct build *b)
 {
     for (size_t low = 0, high; low < b->owners; low = high) {
+        if (low + FETCH_AHEAD < b->owners) {
+            const char *ahead = (const char *)b->items[low + FETCH_AHEAD].owner;
+            __builtin_prefetch(ahead);
+            __builtin_prefetch(ahead + 64);
+        }
         for (high = low + 1; high < b->owners; high++) {
             if (!same_key(b->items[low].owner, b->items[high].owner)) {
                 break;

@@ -252,11 +252,11 @@ static size_t add_set(struct zone_group *g, const struct record_owner *owner,
     }
     size_t kept = drop_duplicates(g, set, count);
     check_set(g, owner, set, kept);
-    size_t before = g->body.size;
+    size_t before = g->built.body.size;
     uint32_t ttl = set[0]->type == RRTYPE_RRSIG ? set[0]->ttl : lowest_ttl(g, set, kept);
-    rrset_build(&g->body, place, set, kept, ttl);
-    if (!g->body.failed) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(g->body.data + before);
+    rrset_build(&g->built, place, set, kept, ttl);
+    if (!g->built.body.failed) {
+        const struct rrset *rrset = (const struct rrset *)(const void *)(g->built.body.data + before);
         size_t message = (size_t)MESSAGE_HEADER + place->size + 4 + rrset->block_size;
         if (message > MESSAGE_MAX || kept > UINT16_MAX) {
             record_fault(g->records, g->diag, set[0], "RRset of %zu records is too large for a DNS message", kept);
@@ -273,7 +273,7 @@ void zone_group_build(struct zone_group *g, const struct record_owner *owner,
     if (cname != NULL) {
         check_cname(g, owner, cname);
     }
-    g->body.size = 0;
+    g->built.body.size = 0;
     g->rrsets = 0;
     for (size_t i = 0; i < g->count; g->rrsets++) {
         i += add_set(g, owner, place, i);
@@ -283,5 +283,5 @@ void zone_group_build(struct zone_group *g, const struct record_owner *owner,
 void zone_group_free(struct zone_group *g)
 {
     free(g->list);
-    free(g->body.data);
+    rrset_builder_free(&g->built);
 }

@@ -19,8 +19,8 @@ struct zone_group {
     struct diag *diag;
     const struct record **list; /* by type, those of a type in the order read */
     size_t count, room;
-    struct bytes body;          /* the RRsets, as they will stand in the node */
-    uint16_t rrsets;            /* in body */
+    struct rrset_builder built; /* the RRsets, as they will stand in the node */
+    uint16_t rrsets;            /* in it */
     uint64_t records_kept;      /* over all owners so far */
     bool no_memory;
 };
@@ -31,7 +31,7 @@ bool zone_group_gather(struct zone_group *group, const struct sort_item *items, 
 /* The first record of a type, or NULL. */
 const struct record *zone_group_find(const struct zone_group *group, uint16_t type);
 
-/* Checks the records and builds their RRsets into body. Faults and warnings go to diag. */
+/* Checks the records and builds their RRsets into built.body. Faults and warnings go to diag. */
 void zone_group_build(struct zone_group *group, const struct record_owner *owner,
                       const struct rrset_owner *place);
 
