@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/err.h"
 
-enum { SMALL = 64 * 1024 };
+enum { SMALL = 64 * 1024, PAGE = 4096 };
 
 static const size_t ARENA_MAX = (size_t)UINT32_MAX * ARENA_UNIT;
 
@@ -85,6 +86,28 @@ arena_ref arena_alloc(struct arena *arena, size_t size)
     return (arena_ref)(start / ARENA_UNIT);
 }
 
+int arena_restore(struct arena *arena, size_t size)
+{
+    if (size == 0 || size % ARENA_UNIT != 0 || size > ARENA_MAX) {
+        return RR_ERANGE;
+    }
+    size_t capacity = size;
+    if (size > SMALL) {
+        capacity = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
+        arena->base = map_new(capacity);
+        arena->mapped = true;
+    } else {
+        arena->base = malloc(capacity);
+    }
+    if (arena->base == NULL) {
+        arena_init(arena);
+        return RR_ENOMEM;
+    }
+    arena->capacity = capacity;
+    arena->used = size;
+    return RR_OK;
+}
+
 int arena_seal(struct arena *arena)
 {
     if (arena->failed) {
@@ -99,9 +122,8 @@ int arena_seal(struct arena *arena)
         arena->capacity = arena->used;
         return RR_OK;
     }
-    /* mremap wants whole pages; capacity was a power of two times 512, so above SMALL it is. */
-    size_t page = 4096;
-    size_t exact = (arena->used + page - 1) & ~(page - 1);
+    /* mremap wants whole pages: capacity is a power of two above SMALL, the largest page there is. */
+    size_t exact = (arena->used + PAGE - 1) & ~(size_t)(PAGE - 1);
     if (exact < arena->capacity) {
         void *p = mremap(arena->base, arena->capacity, exact, 0);
         if (p == MAP_FAILED) {

@@ -48,6 +48,13 @@ static inline void *arena_at(const struct arena *arena, arena_ref ref)
 }
 
 /*
+ * Makes an empty arena (arena_init) one of size octets, what a former arena had used, for the
+ * caller to fill with that one's octets from base on and then to seal. Contents are undefined
+ * until then. Returns 0; RR_ERANGE where no arena can have had that size; RR_ENOMEM.
+ */
+int arena_restore(struct arena *arena, size_t size);
+
+/*
  * Ends building: the region shrinks to what is used; large ones become read-only. Returns 0, or
  * RR_ENOMEM (also when an allocation had failed), the arena then still to be freed.
  */

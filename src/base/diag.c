@@ -21,6 +21,21 @@ void diag_clear(struct diag *diag)
     *diag = (struct diag){0};
 }
 
+/* Room doubles from 4 on: of 200,000 zones with a warning each, each has a diag. */
+static bool make_room(struct diag *diag)
+{
+    size_t kept = diag->kept;
+    if (kept != 0 && (kept < 4 || (kept & (kept - 1)) != 0)) {
+        return true;
+    }
+    size_t room = kept == 0 ? 4 : 2 * kept;
+    struct diag_entry *entries = realloc(diag->entries, room * sizeof *entries);
+    if (entries != NULL) {
+        diag->entries = entries;
+    }
+    return entries != NULL;
+}
+
 void diag_add(struct diag *diag, enum diag_severity severity, const char *file, size_t line,
               const char *format, ...)
 {
@@ -30,11 +45,8 @@ void diag_add(struct diag *diag, enum diag_severity severity, const char *file, 
     if (diag->kept >= room) {
         return;
     }
-    if (diag->entries == NULL) {
-        diag->entries = calloc(DIAG_KEEP, sizeof *diag->entries);
-        if (diag->entries == NULL) {
-            return;
-        }
+    if (!make_room(diag)) {
+        return;
     }
     char text[1024];
     int used = 0;

@@ -23,6 +23,7 @@ enum { LINE_MAX_OCTETS = 2048 }; /* a longer line is cut: one write stays one li
 static _Atomic int log_level = LOG_LEVEL_INFO;
 static _Atomic int log_target = LOG_TARGET_STDERR;
 static _Atomic int log_fd = STDERR_FILENO;
+static int file_fd = -1; /* of the log file, once there was one; stays open for good */
 static char *log_path;
 
 static const char *const level_names[] = {
@@ -48,15 +49,17 @@ int log_open(enum log_target target, const char *path)
             errno = saved;
             return RR_EIO;
         }
-        int old = atomic_load(&log_fd);
-        if (old == STDERR_FILENO) {
-            atomic_store(&log_fd, fd);
+        if (file_fd < 0) {
+            file_fd = fd;
         } else {
-            dup3(fd, old, O_CLOEXEC);
+            dup3(fd, file_fd, O_CLOEXEC);
             close(fd);
         }
+        atomic_store(&log_fd, file_fd);
         free(log_path);
         log_path = copy;
+    } else if (target == LOG_TARGET_STDERR) {
+        atomic_store(&log_fd, STDERR_FILENO);
     } else if (target == LOG_TARGET_SYSLOG) {
         openlog("rrdnsd", LOG_PID | LOG_NDELAY, LOG_DAEMON);
     }

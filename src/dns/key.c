@@ -76,54 +76,70 @@ void key_from_name(const uint8_t *name, struct key *key)
     key->size = (uint16_t)(out - key->symbols);
 }
 
-/* Symbols of one label, separator included, from the end of symbols backwards. */
-static size_t label_from_end(const uint8_t *symbols, size_t size, uint8_t *label)
+/* Where the labels of a key begin (one more: where it ends); returns their number, or -1 where
+ * symbols are no whole key. */
+static int find_labels(const uint8_t *symbols, size_t size, uint16_t starts[NAME_MAX_LABELS + 1])
 {
-    /* A zero may also be a second symbol, so a label's start is only known from the front. */
-    size_t start = 0, pos = 0, octets = 0;
+    int labels = 0;
+    size_t pos = 0;
     while (pos < size) {
-        uint8_t first = symbols[pos++];
-        if (first == KEY_SEPARATOR) {
-            if (octets == 0) {
-                return 0;
-            }
-            if (pos == size) {
-                label[0] = (uint8_t)octets;
-                return size - start;
-            }
-            start = pos;
-            octets = 0;
-            continue;
+        if (labels == NAME_MAX_LABELS) {
+            return -1;
         }
-        if (first >= KEY_SYMBOLS || octets == NAME_MAX_LABEL) {
+        starts[labels++] = (uint16_t)pos;
+        size_t start = pos;
+        while (pos < size && symbols[pos] != KEY_SEPARATOR) {
+            pos += key_symbol_is_group(symbols[pos]) ? 2 : 1;
+        }
+        if (pos >= size || pos == start) {
+            return -1;
+        }
+        pos++;
+    }
+    starts[labels] = (uint16_t)size;
+    return labels;
+}
+
+/* One label, separator excluded, to wire form; returns its octets, 0 where it is none. */
+static size_t put_label(const uint8_t *symbols, size_t size, uint8_t *out, size_t room)
+{
+    size_t octets = 0;
+    for (size_t pos = 0; pos < size; pos++) {
+        uint8_t first = symbols[pos];
+        if (first >= KEY_SYMBOLS || octets == NAME_MAX_LABEL || octets + 1 >= room) {
             return 0;
         }
         uint8_t octet = single_octet[first];
         if (key_symbol_is_group(first)) {
-            if (pos == size || symbols[pos] >= KEY_SYMBOLS) {
+            uint8_t second = symbols[++pos];
+            if (second >= KEY_SYMBOLS) {
                 return 0;
             }
-            octet = group_octet[first][symbols[pos++]];
+            octet = group_octet[first][second];
         }
-        label[++octets] = octet;
+        out[++octets] = octet;
     }
-    return 0;
+    out[0] = (uint8_t)octets;
+    return octets + 1;
 }
 
 size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, uint8_t *name)
 {
+    uint16_t starts[NAME_MAX_LABELS + 1];
+    int labels = find_labels(symbols, size, starts);
+    size_t tail = name_size(suffix);
     size_t pos = 0;
-    while (size > 0) {
-        uint8_t label[1 + NAME_MAX_LABEL];
-        size_t taken = label_from_end(symbols, size, label);
-        if (taken == 0 || pos + 1u + label[0] > NAME_MAX_OCTETS) {
+    if (labels < 0) {
+        return 0;
+    }
+    for (int i = labels - 1; i >= 0; i--) {
+        size_t taken = put_label(symbols + starts[i], (size_t)(starts[i + 1] - starts[i]) - 1,
+                                 name + pos, NAME_MAX_OCTETS - pos);
+        if (taken == 0) {
             return 0;
         }
-        memcpy(name + pos, label, 1u + label[0]);
-        pos += 1u + label[0];
-        size -= taken;
+        pos += taken;
     }
-    size_t tail = name_size(suffix);
     if (pos + tail > NAME_MAX_OCTETS) {
         return 0;
     }

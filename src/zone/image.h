@@ -1,15 +1,38 @@
 /*
  * The file form of a zone: its arena as it is, behind a header that says what it is.
+ *
+ * An image is for the machine that wrote it, or one like it: numbers are in its byte order, and a
+ * reader of another order or of another version of zone.h refuses it. It is a cache of what the
+ * master file says and can always be made again from that.
  */
 #ifndef RRDNS_ZONE_IMAGE_H
 #define RRDNS_ZONE_IMAGE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "base/diag.h"
 #include "zone/zone.h"
 
+/* First in the file; the octets of the arena follow, and nothing else. */
+struct image_header {
+    uint8_t magic[8];     /* IMAGE_MAGIC */
+    uint32_t byte_order;  /* IMAGE_BYTE_ORDER, as its writer stores a number */
+    uint32_t version;     /* ZONE_IMAGE_VERSION */
+    uint64_t size;        /* octets of the arena */
+    uint8_t checksum[16]; /* XXH3, 128 bits, of those octets, in its canonical form */
+};
+
+/* The high octet and the line ends tell apart what was mangled as text on the way. */
+#define IMAGE_MAGIC "\x89rrZ\r\n\x1a\n"
+#define IMAGE_BYTE_ORDER UINT32_C(0x01020304)
+
+/* The header for an arena of size octets. */
+void image_header(const void *arena, size_t size, struct image_header *header);
+
 /*
- * Writes the zone to path, under a temporary name first, so that path never holds half an image.
- * Returns 0, or RR_EIO with errno set.
+ * Writes the zone to path, under a temporary name beside it first, so that path never holds half an
+ * image; what stood there stays where that fails. Returns 0, or RR_EIO with errno set.
  */
 int image_write(const struct zone *zone, const char *path);
 

@@ -10,7 +10,7 @@
 #include "zone/records_list.h"
 
 struct sort_item {
-    uint64_t prefix; /* ten symbols of the key, packed; scratch of the sort */
+    uint64_t prefix; /* eight symbols of the key; scratch of the sort */
     const struct record_owner *owner;
 };
 

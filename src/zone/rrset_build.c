@@ -16,6 +16,7 @@
 #include "zone/zone.h"
 
 enum {
+    NAMES_MAX = 2, /* compressible names in the RDATA of any type */
     /* Names of the block that a later one is compared with; comparing all would be quadratic. */
     EARLIER_MAX = 16,
 };
@@ -35,12 +36,9 @@ struct block {
     size_t earliers;
 };
 
-uint8_t *bytes_grow(struct bytes *bytes, size_t n)
+bool bytes_reserve(struct bytes *bytes, size_t n)
 {
-    if (bytes->failed) {
-        return NULL;
-    }
-    if (n > bytes->capacity - bytes->size) {
+    if (!bytes->failed && n > bytes->capacity - bytes->size) {
         size_t capacity = bytes->capacity < 256 ? 256 : bytes->capacity;
         while (capacity < bytes->size + n) {
             capacity *= 2;
@@ -48,28 +46,34 @@ uint8_t *bytes_grow(struct bytes *bytes, size_t n)
         uint8_t *data = realloc(bytes->data, capacity);
         if (data == NULL) {
             bytes->failed = true;
-            return NULL;
+            return false;
         }
         bytes->data = data;
         bytes->capacity = capacity;
     }
-    uint8_t *room = bytes->data + bytes->size;
-    memset(room, 0, n);
-    bytes->size += n;
-    return room;
+    return !bytes->failed;
 }
 
-static void append(struct bytes *bytes, const void *octets, size_t n)
+/* n octets where room was reserved. */
+static void put(struct bytes *bytes, const void *octets, size_t n)
 {
-    uint8_t *room = bytes_grow(bytes, n);
-    if (room != NULL && n > 0) {
-        memcpy(room, octets, n);
+    if (n > 0) {
+        memcpy(bytes->data + bytes->size, octets, n);
+        bytes->size += n;
+    }
+}
+
+/* Zeros up to a multiple of unit, counted from start. */
+static void pad(struct bytes *bytes, size_t start, size_t unit)
+{
+    while ((bytes->size - start) % unit != 0) {
+        bytes->data[bytes->size++] = 0;
     }
 }
 
 /*
  * Octets at the end of name that are an end of other too, root included: 1 where only the root is
- * common. at_least and better are for early exits by length: only ends longer than `better` count.
+ * common.
  */
 static size_t common_end(const uint8_t *name, size_t size, const uint8_t *other, size_t other_size)
 {
@@ -122,13 +126,13 @@ static void append_name(struct block *b, const uint8_t *name, size_t size)
     size_t end = find_end(b, name, size, &value);
     size_t position = b->body->size - b->start;
     size_t literal = end > 1 ? size - end : size;
-    append(b->body, name, literal);
+    put(b->body, name, literal);
     if (end > 1) {
-        size_t at = position + literal;
+        uint16_t at = (uint16_t)(position + literal);
         uint8_t placeholder[2];
         wire_put_u16(placeholder, (uint16_t)(0xc000u | value));
-        append(b->body, placeholder, 2);
-        append(&b->builder->patches, &(uint16_t){(uint16_t)at}, 2);
+        put(b->body, placeholder, sizeof placeholder);
+        put(&b->builder->patches, &at, sizeof at);
     }
     if (literal > 1 && b->earliers < EARLIER_MAX) {
         b->earlier[b->earliers++] = (struct earlier){name, literal, position};
@@ -154,77 +158,85 @@ static void note_target(struct block *b, uint16_t type, const uint8_t *rdata, si
     if (type == RRTYPE_NS && b->owner->delegation && name_is_under(target, b->owner->name)) {
         entry.flags |= TARGET_REQUIRED;
     }
-    append(&b->builder->targets, &entry, sizeof entry);
+    put(&b->builder->targets, &entry, sizeof entry);
 }
 
 static void append_record(struct block *b, const struct record *record, uint32_t ttl)
 {
     struct rrtype_names names = rrtype_compressible(record->type);
-    size_t head = b->body->size;
-    uint8_t *p = bytes_grow(b->body, RECORD_HEAD);
-    if (p == NULL) {
-        return;
-    }
-    wire_put_u16(p + 2, record->type);
-    wire_put_u16(p + 4, CLASS_IN);
-    wire_put_u32(p + 6, ttl);
+    uint8_t head[RECORD_HEAD] = {0};
+    wire_put_u16(head + 2, record->type);
+    wire_put_u16(head + 4, CLASS_IN);
+    wire_put_u32(head + 6, record->type == RRTYPE_RRSIG ? record->ttl : ttl);
+    wire_put_u16(head + 10, record->size);
+    put(b->body, head, sizeof head);
 
     size_t rdata_start = b->body->size;
     if (rrtype_target(record->type) >= 0) {
         note_target(b, record->type, record->rdata, rdata_start - b->start);
     }
-    append(b->body, record->rdata, names.prefix);
+    put(b->body, record->rdata, names.prefix);
     size_t at = names.prefix;
     for (unsigned i = 0; i < names.count; i++) {
         size_t size = name_size(record->rdata + at);
         append_name(b, record->rdata + at, size);
         at += size;
     }
-    append(b->body, record->rdata + at, record->size - at);
-    if (!b->body->failed) {
-        wire_put_u16(b->body->data + head + 10, (uint16_t)(b->body->size - rdata_start));
+    put(b->body, record->rdata + at, record->size - at);
+    if (names.count > 0) {
+        wire_put_u16(b->body->data + rdata_start - 2, (uint16_t)(b->body->size - rdata_start));
     }
 }
 
-static void pad(struct bytes *bytes, size_t start, size_t unit)
+/* Room for all that the records can come to: compression only makes them shorter. */
+static bool reserve(struct rrset_builder *builder, const struct record *const *records,
+                    size_t count)
 {
-    size_t over = (bytes->size - start) % unit;
-    if (over != 0) {
-        bytes_grow(bytes, unit - over);
+    size_t body = sizeof(struct rrset) + 4 * ARENA_UNIT;
+    for (size_t i = 0; i < count; i++) {
+        body += RECORD_HEAD + records[i]->size;
     }
+    size_t patches = count * NAMES_MAX * sizeof(uint16_t);
+    size_t targets = count * sizeof(struct rrset_target);
+    builder->patches.size = 0;
+    builder->targets.size = 0;
+    if (!bytes_reserve(&builder->patches, patches) || !bytes_reserve(&builder->targets, targets)) {
+        builder->body.failed = true;
+    }
+    return bytes_reserve(&builder->body, body + patches + targets);
 }
 
 void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
                  const struct record *const *records, size_t count, uint32_t ttl)
 {
+    if (!reserve(builder, records, count)) {
+        return;
+    }
     struct bytes *body = &builder->body;
-    struct bytes *patches = &builder->patches, *targets = &builder->targets;
-    patches->size = 0;
-    targets->size = 0;
     size_t start = body->size;
-    bytes_grow(body, offsetof(struct rrset, block));
-    struct block b = {.builder = builder, .body = body, .start = body->size, .owner = owner};
+    body->size += offsetof(struct rrset, block);
+    struct block b;
+    b.builder = builder;
+    b.body = body;
+    b.start = body->size;
+    b.owner = owner;
+    b.earliers = 0; /* the array is filled as far as this says: it is large, RRsets are small */
     for (size_t i = 0; i < count; i++) {
         append_record(&b, records[i], ttl);
-    }
-    size_t block_size = body->size - b.start;
-    pad(body, b.start, 4);
-    append(body, patches->data, patches->size);
-    pad(body, b.start, 4);
-    append(body, targets->data, targets->size);
-    pad(body, start, ARENA_UNIT);
-    body->failed |= patches->failed || targets->failed;
-    if (body->failed) {
-        return;
     }
     struct rrset head = {
         .type = records[0]->type,
         .count = (uint16_t)count,
-        .block_size = (uint32_t)block_size,
-        .patches = (uint16_t)(patches->size / sizeof(uint16_t)),
-        .targets = (uint16_t)(targets->size / sizeof(struct rrset_target)),
+        .block_size = (uint32_t)(body->size - b.start),
+        .patches = (uint16_t)(builder->patches.size / sizeof(uint16_t)),
+        .targets = (uint16_t)(builder->targets.size / sizeof(struct rrset_target)),
     };
     memcpy(body->data + start, &head, offsetof(struct rrset, block));
+    pad(body, b.start, 4);
+    put(body, builder->patches.data, builder->patches.size);
+    pad(body, b.start, 4);
+    put(body, builder->targets.data, builder->targets.size);
+    pad(body, start, ARENA_UNIT);
 }
 
 void rrset_builder_free(struct rrset_builder *builder)

@@ -19,7 +19,8 @@ struct bytes {
 };
 
 struct rrset_owner {
-    const uint8_t *name;     /* whole wire name, case as written */
+    const uint8_t *name;     /* whole wire name, case as written; not read for RRsets whose type
+                                has no names to compress and no targets */
     uint8_t size;
     bool wildcard;           /* the first label may stand for another: no pointer to it */
     bool delegation;         /* for NS: targets under the owner are required glue */
@@ -34,15 +35,16 @@ struct rrset_builder {
 };
 
 /*
- * Appends to builder->body the RRset of count records, all of one type, with the given TTL. Where
- * there is no memory body.failed is set.
+ * Appends to builder->body the RRset of count records, all of one type, with the given TTL; only
+ * signatures keep their own, that of what they sign (RFC 4034 section 3). Where there is no memory
+ * body.failed is set.
  */
 void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
                  const struct record *const *records, size_t count, uint32_t ttl);
 
 void rrset_builder_free(struct rrset_builder *builder);
 
-/* n octets more at the end of bytes, zeroed; NULL where there is no memory. */
-uint8_t *bytes_grow(struct bytes *bytes, size_t n);
+/* Room for n octets more at the end. False, and failed, where there is no memory. */
+bool bytes_reserve(struct bytes *bytes, size_t n);
 
 #endif

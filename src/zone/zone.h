@@ -85,7 +85,15 @@ struct rrset_target {
     uint16_t flags;
 };
 
-enum { RECORD_HEAD = 12, ZONE_IMAGE_MAGIC = 0x525a4e45 };
+enum {
+    RECORD_HEAD = 12,
+    /* The last position of a block that is pointed to: so a block that begins anywhere in the first
+     * 12 KiB of a message can have its pointers set (they reach 16 KiB). */
+    RRSET_REACH = 0xfff,
+    ZONE_MAGIC = 0x7a6f6e65,       /* struct zone */
+    ZONE_IMAGE_MAGIC = 0x525a4e45, /* struct zone_head */
+    ZONE_IMAGE_VERSION = 1,        /* to be raised with any change of what an image looks like */
+};
 
 /* First in the arena, at ref 1. */
 struct zone_head {
@@ -204,6 +212,7 @@ size_t node_name(const struct zone *zone, const struct node *node, uint8_t *name
 const struct node *zone_first(const struct zone *zone);
 const struct node *zone_next(const struct zone *zone, const struct node *node);
 
+/* Of all its records; but each of a set of signatures has its own (RFC 4034 section 3). */
 static inline uint32_t rrset_ttl(const struct rrset *rrset)
 {
     return (uint32_t)rrset->block[6] << 24 | (uint32_t)rrset->block[7] << 16 |

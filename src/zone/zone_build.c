@@ -270,7 +270,8 @@ static bool body_has_targets(const struct build *b, uint16_t rrsets)
 {
     size_t at = 0;
     for (uint16_t i = 0; i < rrsets; i++) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(b->group.built.body.data + at);
+        const void *place = b->group.built.body.data + at;
+        const struct rrset *rrset = place;
         if (rrset->targets > 0) {
             return true;
         }
@@ -315,11 +316,11 @@ static bool add_owner(struct build *b, size_t low, size_t high)
     }
     warn_occluded(b, name);
     if (body_has_targets(b, content.rrsets)) {
-        uint8_t *entry = bytes_grow(&b->pending, sizeof(arena_ref));
-        if (entry == NULL) {
+        if (!bytes_reserve(&b->pending, sizeof(arena_ref))) {
             return false;
         }
-        memcpy(entry, &b->path[b->depth - 1].ref, sizeof(arena_ref));
+        memcpy(b->pending.data + b->pending.size, &b->path[b->depth - 1].ref, sizeof(arena_ref));
+        b->pending.size += sizeof(arena_ref);
     }
     return true;
 }
@@ -383,7 +384,6 @@ static arena_ref build_tree(struct build *b, size_t *size)
 
 static void check_apex(struct build *b)
 {
-    const char *file = b->records->files > 0 ? b->records->file[0] : NULL;
     const struct record *soa = NULL, *first = NULL;
     bool ns = false;
     for (size_t i = 0; i < b->owners && record_owner_is_apex(b->items[i].owner); i++) {
@@ -396,7 +396,9 @@ static void check_apex(struct build *b)
         }
     }
     if (soa == NULL) {
-        diag_fault(b->diag, file, first != NULL ? first->line : 1, "no SOA record at the apex");
+        const struct record nowhere = {.line = 1};
+        record_fault(b->records, b->diag, first != NULL ? first : &nowhere,
+                     "no SOA record at the apex");
     } else if (!ns) {
         record_warn(b->records, b->diag, soa, "no NS record at the apex");
     }

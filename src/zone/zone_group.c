@@ -19,102 +19,145 @@ static const char *owner_text(const struct zone_group *g, const struct record_ow
     return text;
 }
 
-static bool names_fold(uint16_t type)
+/* The part of the RDATA of the common types that is names, and has no case. */
+static void names_part(const struct record *record, size_t *from, size_t *to)
 {
-    return rrtype_compressible(type).count > 0 || type == RRTYPE_DNAME || type == RRTYPE_SRV;
+    struct rrtype_names names = rrtype_compressible(record->type);
+    *from = *to = names.prefix;
+    for (unsigned i = 0; i < names.count; i++) {
+        *to += name_size(record->rdata + *to);
+    }
+    if (record->type == RRTYPE_DNAME || record->type == RRTYPE_SRV) {
+        *from = record->type == RRTYPE_SRV ? 6 : 0;
+        *to = record->size;
+    }
 }
 
-/* Equal as DNS data: names in the RDATA of the common types without regard to case. */
-static bool same_rdata(const struct record *a, const struct record *b)
+/* Zero for what is equal as DNS data; else some order. Both are of one type. */
+static int compare_rdata(const struct record *a, const struct record *b)
 {
-    if (a->size != b->size) {
-        return false;
-    }
-    if (memcmp(a->rdata, b->rdata, a->size) == 0) {
-        return true;
-    }
-    if (!names_fold(a->type)) {
-        return false;
-    }
-    struct rrtype_names names = rrtype_compressible(a->type);
-    size_t at = a->type == RRTYPE_SRV ? 6 : names.prefix;
-    unsigned count = names.count > 0 ? names.count : 1;
-    if (memcmp(a->rdata, b->rdata, at) != 0) {
-        return false;
-    }
-    for (unsigned i = 0; i < count; i++) {
-        if (!name_equal(a->rdata + at, b->rdata + at)) {
-            return false;
-        }
-        at += name_size(a->rdata + at);
-    }
-    return memcmp(a->rdata + at, b->rdata + at, a->size - at) == 0;
-}
-
-static int compare_rdata(const void *x, const void *y)
-{
-    const struct record *a = *(const struct record *const *)x;
-    const struct record *b = *(const struct record *const *)y;
     if (a->size != b->size) {
         return a->size < b->size ? -1 : 1;
     }
+    if (memcmp(a->rdata, b->rdata, a->size) == 0) {
+        return 0;
+    }
+    size_t from_a, to_a, from_b, to_b;
+    names_part(a, &from_a, &to_a);
+    names_part(b, &from_b, &to_b);
     for (size_t i = 0; i < a->size; i++) {
-        int order = name_lower(a->rdata[i]) - name_lower(b->rdata[i]);
-        if (order != 0) {
-            return order;
+        int x = i >= from_a && i < to_a ? name_lower(a->rdata[i]) : a->rdata[i];
+        int y = i >= from_b && i < to_b ? name_lower(b->rdata[i]) : b->rdata[i];
+        if (x != y) {
+            return x - y;
         }
     }
-    return (a->line > b->line) - (a->line < b->line);
+    return 0;
 }
 
-/* The record of set[0..count) that record repeats, or NULL. */
-static const struct record *find_same(const struct record *const *set, size_t count,
-                                      const struct record *record)
+enum { PAIRWISE_MAX = 32 }; /* up to so many records pairs are compared one by one */
+
+/* For sorting more than that: qsort keeps no order of equals, the place does. */
+struct placed {
+    const struct record *record;
+    size_t place;
+};
+
+static int compare_places(const struct placed *a, const struct placed *b)
 {
+    return a->place < b->place ? -1 : 1;
+}
+
+static int by_rdata(const void *x, const void *y)
+{
+    const struct placed *a = x, *b = y;
+    int order = compare_rdata(a->record, b->record);
+    return order != 0 ? order : compare_places(a, b);
+}
+
+static int by_type(const void *x, const void *y)
+{
+    const struct placed *a = x, *b = y;
+    int order = (int)a->record->type - (int)b->record->type;
+    return order != 0 ? order : compare_places(a, b);
+}
+
+/* The records with their places, sorted; NULL where there is no memory. */
+static struct placed *sort_placed(const struct record *const *list, size_t count,
+                                  int (*compare)(const void *, const void *))
+{
+    struct placed *placed = malloc(count * sizeof *placed);
+    if (placed != NULL) {
+        for (size_t i = 0; i < count; i++) {
+            placed[i] = (struct placed){list[i], i};
+        }
+        qsort(placed, count, sizeof *placed, compare);
+    }
+    return placed;
+}
+
+static void warn_duplicate(struct zone_group *g, const struct record *record,
+                           const struct record *first)
+{
+    char type[RRTYPE_TEXT_MAX];
+    rrtype_to_text(record->type, type);
+    record_warn(g->records, g->diag, record, "duplicate %s record, dropped (first on line %u)",
+                type, first->line);
+}
+
+/* first[i] becomes the first record of the set that set[i] repeats, or set[i] itself. */
+static bool find_first(const struct record *const *set, size_t count, const struct record **first)
+{
+    struct placed *sorted = sort_placed(set, count, by_rdata);
+    if (sorted == NULL) {
+        return false;
+    }
     for (size_t i = 0; i < count; i++) {
-        if (same_rdata(set[i], record)) {
-            return set[i];
-        }
+        bool same = i > 0 && compare_rdata(sorted[i - 1].record, sorted[i].record) == 0;
+        first[sorted[i].place] = same ? first[sorted[i - 1].place] : sorted[i].record;
     }
-    return NULL;
+    free(sorted);
+    return true;
 }
 
-enum { PAIRWISE_MAX = 32 }; /* RRsets up to this size are compared pair by pair */
-
-/* Drops duplicates from a set, order kept; returns how many are left. */
-static size_t drop_duplicates(struct zone_group *g, const struct record **set, size_t count)
+static size_t drop_from_many(struct zone_group *g, const struct record **set, size_t count)
 {
-    const struct record **sorted = NULL;
-    if (count > PAIRWISE_MAX) {
-        sorted = malloc(count * sizeof *sorted);
-        if (sorted == NULL) {
-            g->no_memory = true;
-            return count;
-        }
-        memcpy(sorted, set, count * sizeof *sorted);
-        qsort(sorted, count, sizeof *sorted, compare_rdata);
+    const struct record **first = malloc(count * sizeof *first);
+    if (first == NULL || !find_first(set, count, first)) {
+        free(first);
+        g->no_memory = true;
+        return count;
     }
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct record *same = NULL;
-        if (sorted == NULL) {
-            same = find_same(set, kept, set[i]);
-        } else {
-            /* Equal ones are neighbours, the first of the file first. */
-            const struct record **at = bsearch(&set[i], sorted, count, sizeof *sorted,
-                                               compare_rdata);
-            same = at != NULL && at > sorted && same_rdata(at[-1], set[i]) ? at[-1] : NULL;
-        }
-        if (same != NULL) {
-            char type[RRTYPE_TEXT_MAX];
-            rrtype_to_text(set[i]->type, type);
-            record_warn(g->records, g->diag, set[i], "duplicate %s record, dropped (first on line %u)", type,
-                    same->line);
+        if (first[i] != set[i]) {
+            warn_duplicate(g, set[i], first[i]);
         } else {
             set[kept++] = set[i];
         }
     }
-    free(sorted);
+    free(first);
+    return kept;
+}
+
+/* Drops duplicates from a set, order kept; returns how many are left. */
+static size_t drop_duplicates(struct zone_group *g, const struct record **set, size_t count)
+{
+    if (count > PAIRWISE_MAX) {
+        return drop_from_many(g, set, count);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t same = 0;
+        while (same < kept && compare_rdata(set[same], set[i]) != 0) {
+            same++;
+        }
+        if (same < kept) {
+            warn_duplicate(g, set[i], set[same]);
+        } else {
+            set[kept++] = set[i];
+        }
+    }
     return kept;
 }
 
@@ -136,25 +179,16 @@ static uint32_t lowest_ttl(struct zone_group *g, const struct record *const *set
     return ttl;
 }
 
-static int compare_types(const void *x, const void *y)
-{
-    const struct record *a = *(const struct record *const *)x;
-    const struct record *b = *(const struct record *const *)y;
-    if (a->type != b->type) {
-        return a->type < b->type ? -1 : 1;
-    }
-    if (a->file != b->file) {
-        return a->file < b->file ? -1 : 1;
-    }
-    return (a->line > b->line) - (a->line < b->line);
-}
-
-/* By type, records of a type in the order read. */
-static void sort_list(const struct record **list, size_t count)
+/* By type, records of a type in the order read. False: no memory. */
+static bool sort_list(const struct record **list, size_t count)
 {
     if (count > PAIRWISE_MAX) {
-        qsort(list, count, sizeof *list, compare_types);
-        return;
+        struct placed *sorted = sort_placed(list, count, by_type);
+        for (size_t i = 0; sorted != NULL && i < count; i++) {
+            list[i] = sorted[i].record;
+        }
+        free(sorted);
+        return sorted != NULL;
     }
     for (size_t i = 1; i < count; i++) {
         const struct record *record = list[i];
@@ -164,6 +198,7 @@ static void sort_list(const struct record **list, size_t count)
         }
         list[j] = record;
     }
+    return true;
 }
 
 bool zone_group_gather(struct zone_group *g, const struct sort_item *items, size_t count)
@@ -186,8 +221,7 @@ bool zone_group_gather(struct zone_group *g, const struct sort_item *items, size
             record = record_next(record);
         }
     }
-    sort_list(g->list, g->count);
-    return true;
+    return sort_list(g->list, g->count);
 }
 
 /* Types that may stand beside a CNAME (RFC 2181 section 10.1, RFC 4034 sections 3 and 4). */
@@ -241,19 +275,14 @@ static void check_set(struct zone_group *g, const struct record_owner *owner,
     }
 }
 
-/* One RRset of the group into the body; returns the records it took. */
+/* One RRset, all records of a type, into the body; returns how many stay in the set. */
 static size_t add_set(struct zone_group *g, const struct record_owner *owner,
-                      const struct rrset_owner *place, size_t from)
+                      const struct rrset_owner *place, const struct record **set, size_t count)
 {
-    const struct record **set = g->list + from;
-    size_t count = 1;
-    while (from + count < g->count && set[count]->type == set[0]->type) {
-        count++;
-    }
     size_t kept = drop_duplicates(g, set, count);
     check_set(g, owner, set, kept);
     size_t before = g->built.body.size;
-    uint32_t ttl = set[0]->type == RRTYPE_RRSIG ? set[0]->ttl : lowest_ttl(g, set, kept);
+    uint32_t ttl = set[0]->type == RRTYPE_RRSIG ? 0 : lowest_ttl(g, set, kept);
     rrset_build(&g->built, place, set, kept, ttl);
     if (!g->built.body.failed) {
         const struct rrset *rrset = (const struct rrset *)(const void *)(g->built.body.data + before);
@@ -263,7 +292,7 @@ static size_t add_set(struct zone_group *g, const struct record_owner *owner,
         }
     }
     g->records_kept += kept;
-    return count;
+    return kept;
 }
 
 void zone_group_build(struct zone_group *g, const struct record_owner *owner,
@@ -275,9 +304,16 @@ void zone_group_build(struct zone_group *g, const struct record_owner *owner,
     }
     g->built.body.size = 0;
     g->rrsets = 0;
-    for (size_t i = 0; i < g->count; g->rrsets++) {
-        i += add_set(g, owner, place, i);
+    size_t kept = 0;
+    for (size_t from = 0, to; from < g->count; from = to, g->rrsets++) {
+        const struct record **set = g->list + from;
+        for (to = from + 1; to < g->count && g->list[to]->type == set[0]->type; to++) {
+        }
+        size_t left = add_set(g, owner, place, set, to - from);
+        memmove(g->list + kept, set, left * sizeof *set);
+        kept += left;
     }
+    g->count = kept;
 }
 
 void zone_group_free(struct zone_group *g)

@@ -31,7 +31,8 @@ bool zone_group_gather(struct zone_group *group, const struct sort_item *items, 
 /* The first record of a type, or NULL. */
 const struct record *zone_group_find(const struct zone_group *group, uint16_t type);
 
-/* Checks the records and builds their RRsets into built.body. Faults and warnings go to diag. */
+/* Checks the records and builds their RRsets into built.body; duplicates leave the list. Faults and
+ * warnings go to diag. */
 void zone_group_build(struct zone_group *group, const struct record_owner *owner,
                       const struct rrset_owner *place);
 

@@ -1,0 +1,61 @@
+/*
+ * Text looked at 16 octets at once, so that finding the end of a word or the dots of a name costs no
+ * branch per octet (and no misprediction per word, which was half of the scanner's time). SSE2 where
+ * there is any, which is every x86-64; else the compiler makes what it can of the plain loops.
+ *
+ * All functions read 16 octets at p.
+ */
+#ifndef RRDNS_ZONE_BLOCK_H
+#define RRDNS_ZONE_BLOCK_H
+
+#include <stdint.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { BLOCK = 16 };
+
+/* A bit for each octet that is `octet`, the first one's lowest. */
+static inline unsigned block_equal(const char *p, char octet)
+{
+#ifdef __SSE2__
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+    return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(block, _mm_set1_epi8(octet)));
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < BLOCK; i++) {
+        mask |= (unsigned)(p[i] == octet) << i;
+    }
+    return mask;
+#endif
+}
+
+/*
+ * A bit for each octet that ends or escapes a word of a master file: blanks and all else up to
+ * 0x20, and " ( ) ; \.
+ */
+static inline unsigned block_special(const char *p)
+{
+#ifdef __SSE2__
+    __m128i block = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i blank = _mm_cmpeq_epi8(_mm_min_epu8(block, _mm_set1_epi8(' ')), block);
+    __m128i quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
+    __m128i paren = _mm_cmpeq_epi8(_mm_and_si128(block, _mm_set1_epi8((char)0xfe)),
+                                   _mm_set1_epi8('('));
+    __m128i comment = _mm_cmpeq_epi8(block, _mm_set1_epi8(';'));
+    __m128i escape = _mm_cmpeq_epi8(block, _mm_set1_epi8('\\'));
+    __m128i any = _mm_or_si128(_mm_or_si128(_mm_or_si128(blank, quote), paren),
+                               _mm_or_si128(comment, escape));
+    return (unsigned)_mm_movemask_epi8(any);
+#else
+    unsigned mask = 0;
+    for (unsigned i = 0; i < BLOCK; i++) {
+        uint8_t c = (uint8_t)p[i];
+        mask |= (unsigned)(c <= ' ' || c == '"' || (c & 0xfe) == '(' || c == ';' || c == '\\') << i;
+    }
+    return mask;
+#endif
+}
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * The state of reading a zone's master files, shared by the files of the scanner (scan*.c); the
+ * outside sees zone_scan_file and zone_scan_text (zone_load.h).
+ */
+#ifndef RRDNS_ZONE_SCAN_H
+#define RRDNS_ZONE_SCAN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "zone/lexer.h"
+#include "zone/records.h"
+#include "zone/scan_value.h"
+#include "zone/source.h"
+
+enum {
+    SCAN_TTL_MAX = 0x7fffffff, /* RFC 2181 section 8 */
+    /* A chain of $INCLUDE this long is a mistake; so are so many of them in all. Both bounds keep
+     * files that include each other by turns from running for ever. */
+    SCAN_INCLUDE_DEPTH = 32,
+    SCAN_INCLUDES = 10000,
+    /* Records a zone may have from $GENERATE: a /8 of reverse names. 40 octets of text must not
+     * fill all memory. */
+    SCAN_GENERATED = 1 << 24,
+};
+
+/* A file being read. */
+struct scan_file {
+    const struct scan_file *parent; /* whose $INCLUDE it is; NULL: the zone's master file */
+    const char *path;               /* as messages name it */
+    uint64_t device, inode;         /* 0, 0: text without a file */
+    uint32_t index;                 /* records_file's */
+    unsigned depth;
+};
+
+struct scan {
+    struct lexer lexer;
+    const struct scan_file *file;
+    struct scan_name origin;
+
+    /* The owner last given. Its text, where it still stands in the file (else size 0), spares
+     * reading it again when the next line begins with the same. */
+    struct scan_name owner;
+    const char *owner_text;
+    size_t owner_text_size;
+    bool has_owner;
+    bool owner_told; /* to records, or found to be outside the zone */
+    bool outside;
+
+    uint32_t default_ttl, last_ttl;
+    bool has_default_ttl, has_last_ttl;
+
+    bool generating;    /* inside $GENERATE: faults say for which number */
+    uint64_t generated_number;
+    size_t generated;   /* records so far */
+    unsigned includes;  /* so far */
+    int error;          /* RR_ENOMEM: everything stops */
+
+    const uint8_t *apex;
+    struct records *records;
+    struct source_list *sources;
+    struct diag *diag;
+    uint8_t *scratch; /* room for the RDATA of records outside the zone */
+};
+
+/* Reads all entries of text (followed by LEXER_SLACK zeros), which is file's content. */
+void scan_text(struct scan *scan, const struct scan_file *file, const char *text, size_t size);
+
+/*
+ * Reads one entry; lexer->at is at its beginning. A fault is reported and the lexer is moved behind
+ * the entry. Returns 0 or an error.
+ */
+int scan_entry(struct scan *scan);
+
+/* Forgets the text of the owner: it does not stand, or means something else. */
+static inline void scan_forget_text(struct scan *scan)
+{
+    scan->owner_text_size = 0;
+}
+
+/* The source that was read under path, or NULL. */
+const struct source_file *scan_source(const struct scan *scan, const char *path);
+
+/* Why source_read failed; errno is still its. */
+const char *scan_source_error(int error);
+
+/* ---- Directives; the current token is the directive's name. As rdata_scan they leave the end of
+ * the entry as the current token, or a fault. ---- */
+
+int scan_directive(struct scan *scan);
+int scan_include(struct scan *scan);
+int scan_generate(struct scan *scan);
+
+#endif

@@ -1,0 +1,254 @@
+/*
+ * A file's time stamps can't prove that it is unchanged: a second write within the same tick of the
+ * file system's clock leaves them as they are. They are believed only where the last change was at
+ * least STALE_NS before the file was read (coarse clocks tick every 10 ms, FAT every 2 s). Else the
+ * hash of the content decides.
+ */
+#include "zone/source.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include "base/err.h"
+#include "zone/lexer.h"
+
+enum { READ_STEP = 1 << 20 };
+
+static const int64_t STALE_NS = INT64_C(2000000000);
+static const uint64_t SIZE_MAX_OCTETS = UINT64_C(16) << 30;
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/*
+ * Opens a regular file of bearable size. O_NONBLOCK: a FIFO without a writer must not hold the
+ * loader. Returns the descriptor, or an error as source_read.
+ */
+static int open_file(const char *path, struct stat *st)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0) {
+        return RR_EIO;
+    }
+    int error = RR_OK;
+    if (fstat(fd, st) != 0) {
+        error = RR_EIO;
+    } else if (!S_ISREG(st->st_mode)) {
+        error = RR_EINVAL;
+    } else if ((uint64_t)st->st_size > SIZE_MAX_OCTETS) {
+        error = RR_EIO;
+        errno = EFBIG;
+    }
+    if (error != RR_OK) {
+        int saved = errno;
+        close(fd);
+        errno = saved;
+        return error;
+    }
+    return fd;
+}
+
+/* Up to size octets; fewer only at the end of the file. Negative: errno says why. */
+static ssize_t read_whole(int fd, char *data, size_t size)
+{
+    size_t done = 0;
+    while (done < size) {
+        ssize_t n = read(fd, data + done, size - done);
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n < 0) {
+            return -1;
+        }
+        if (n == 0) {
+            break;
+        }
+        done += (size_t)n;
+    }
+    return (ssize_t)done;
+}
+
+/* All that fd gives, which may be more or less than st_size: files grow while they are read. */
+static int read_text(int fd, size_t expected, struct source_text *text)
+{
+    size_t room = expected + 1;
+    *text = (struct source_text){0};
+    for (;;) {
+        char *data = realloc(text->data, room + LEXER_SLACK);
+        if (data == NULL) {
+            source_text_free(text);
+            return RR_ENOMEM;
+        }
+        text->data = data;
+        ssize_t n = read_whole(fd, data + text->size, room - text->size);
+        if (n < 0) {
+            int saved = errno;
+            source_text_free(text);
+            errno = saved;
+            return RR_EIO;
+        }
+        text->size += (size_t)n;
+        if (text->size < room) {
+            memset(text->data + text->size, 0, LEXER_SLACK);
+            return RR_OK;
+        }
+        if (room > SIZE_MAX_OCTETS) {
+            source_text_free(text);
+            errno = EFBIG;
+            return RR_EIO;
+        }
+        room += room / 2 + READ_STEP;
+    }
+}
+
+static void take_stat(struct source_file *file, const struct stat *st, int64_t read_ns)
+{
+    file->device = st->st_dev;
+    file->inode = st->st_ino;
+    file->size = (uint64_t)st->st_size;
+    file->mtime_ns = nanoseconds(st->st_mtim);
+    file->ctime_ns = nanoseconds(st->st_ctim);
+    file->read_ns = read_ns;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return nanoseconds(now);
+}
+
+/* The entry for path, a new one where there is none; NULL where there is no memory. */
+static struct source_file *entry_for(struct source_list *list, const char *path)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (strcmp(list->files[i].path, path) == 0) {
+            return &list->files[i];
+        }
+    }
+    char *copy = strdup(path);
+    struct source_file *files = realloc(list->files, (list->count + 1) * sizeof *files);
+    if (files != NULL) {
+        list->files = files;
+    }
+    if (copy == NULL || files == NULL) {
+        free(copy);
+        return NULL;
+    }
+    files[list->count] = (struct source_file){.path = copy, .missing = true};
+    return &files[list->count++];
+}
+
+int source_read(struct source_list *list, const char *path, struct source_text *text)
+{
+    struct source_file *file = entry_for(list, path);
+    if (file == NULL) {
+        return RR_ENOMEM;
+    }
+    bool again = !file->missing; /* included twice */
+    file->missing = true;
+    struct stat st;
+    int64_t read_ns = now_ns(); /* before reading: a change meanwhile is then not old */
+    int fd = open_file(path, &st);
+    if (fd < 0) {
+        return fd;
+    }
+    int error = read_text(fd, (size_t)st.st_size, text);
+    int saved = errno;
+    close(fd);
+    errno = saved;
+    if (error != RR_OK) {
+        return error;
+    }
+    XXH128_hash_t hash = XXH3_128bits(text->data, text->size);
+    /* Changed between the two: what was loaded is neither, and must be loaded again. */
+    file->missing = again && (hash.high64 != file->hash[0] || hash.low64 != file->hash[1]);
+    take_stat(file, &st, read_ns);
+    file->hash[0] = hash.high64;
+    file->hash[1] = hash.low64;
+    return RR_OK;
+}
+
+void source_text_free(struct source_text *text)
+{
+    free(text->data);
+    *text = (struct source_text){0};
+}
+
+/* The hash of all that fd gives, without holding it in memory. */
+static int hash_file(int fd, uint64_t hash[2])
+{
+    char *room = malloc(READ_STEP);
+    XXH3_state_t *state = XXH3_createState();
+    int error = room != NULL && state != NULL ? RR_OK : RR_ENOMEM;
+    if (error == RR_OK) {
+        XXH3_128bits_reset(state);
+        ssize_t n;
+        while ((n = read_whole(fd, room, READ_STEP)) > 0) {
+            XXH3_128bits_update(state, room, (size_t)n);
+        }
+        XXH128_hash_t digest = XXH3_128bits_digest(state);
+        hash[0] = digest.high64;
+        hash[1] = digest.low64;
+        error = n < 0 ? RR_EIO : RR_OK;
+    }
+    XXH3_freeState(state);
+    free(room);
+    return error;
+}
+
+static bool untouched(const struct source_file *file, const struct stat *st)
+{
+    return file->device == st->st_dev && file->inode == st->st_ino &&
+           file->size == (uint64_t)st->st_size && file->mtime_ns == nanoseconds(st->st_mtim) &&
+           file->ctime_ns == nanoseconds(st->st_ctim) &&
+           file->ctime_ns + STALE_NS <= file->read_ns;
+}
+
+static bool file_changed(struct source_file *file)
+{
+    struct stat st;
+    if (!file->missing && stat(file->path, &st) == 0 && untouched(file, &st)) {
+        return false;
+    }
+    int64_t read_ns = now_ns();
+    int fd = open_file(file->path, &st);
+    if (fd < 0) {
+        return !file->missing;
+    }
+    uint64_t hash[2] = {0};
+    int error = file->missing ? RR_OK : hash_file(fd, hash);
+    close(fd);
+    if (file->missing || error != RR_OK || hash[0] != file->hash[0] || hash[1] != file->hash[1]) {
+        return true;
+    }
+    take_stat(file, &st, read_ns);
+    return false;
+}
+
+bool source_list_changed(struct source_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        if (file_changed(&list->files[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void source_list_clear(struct source_list *list)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        free(list->files[i].path);
+    }
+    free(list->files);
+    *list = (struct source_list){0};
+}
