@@ -17,9 +17,9 @@
 enum {
     POINTER_MAX = 0x3fff,
     /* An owner up to here has all its labels within reach; a block up to here all its positions
-     * that are pointed to (rrset_build.c keeps them below 4 KiB). */
+     * that are pointed to. */
     OWNER_REACH = POINTER_MAX - NAME_MAX_OCTETS,
-    BLOCK_REACH = POINTER_MAX - 0xfff,
+    BLOCK_REACH = POINTER_MAX - RRSET_REACH,
     OPT_FIXED = 11,
     OPTION_HEAD = 4,
     EDE_TEXT_MAX = 64,

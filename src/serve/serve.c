@@ -144,6 +144,25 @@ static void search_all(struct serve *s, size_t count, arena_ref *leaves)
     }
 }
 
+/*
+ * DS of an apex is looked for in the nearest zone above. Where that one has it below a cut, the
+ * zone between is somebody else's, and the child's own "no data" is due (RFC 4035 section
+ * 3.1.4.1). Moves *position and match to the child then.
+ */
+static void settle_ds(const struct world *world, const struct key *key, uint32_t *position,
+                      struct zone_match *match)
+{
+    if (match->cut == NULL || match->cut == match->node) {
+        return;
+    }
+    uint32_t nearest = world_locate(world, key);
+    const struct zone *child = world->zones[nearest].zone;
+    if (nearest != *position && child != NULL) {
+        *position = nearest;
+        zone_lookup(child, key, match);
+    }
+}
+
 /* Follows the name along its chain through all zones, from the first zone's match on. */
 static void plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
 {
@@ -162,6 +181,10 @@ static void plan_chain(struct slot *slot, const struct world *world, struct zone
             return;
         }
         zone_lookup(zone, a->name.key, match);
+        if (slot->query.qtype == RRTYPE_DS) {
+            settle_ds(world, a->name.key, &position, match);
+            zone = world->zones[position].zone;
+        }
     }
 }
 
@@ -194,6 +217,10 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
     } else {
         struct zone_match match;
         zone_match_leaf(slot->zone, &q->key, leaf, &match);
+        if (q->qtype == RRTYPE_DS) {
+            settle_ds(world, &q->key, &slot->position, &match);
+            slot->zone = world->zones[slot->position].zone;
+        }
         plan_chain(slot, world, &match);
     }
     if (a->plan.failed) {
