@@ -1,0 +1,295 @@
+/*
+ * The life of a connection's octets: read all there is, serve every message that is complete as
+ * one batch, write the answers, come back for more. While answers can't be written nothing is
+ * read, so a client that does not take its answers costs at most CLIENT_OUT + CLIENT_IN octets
+ * here, and its next queries wait in the kernel and at last at its own side.
+ *
+ * Reading goes to one buffer of the worker. Only what is left over after serving, the beginning of
+ * a message, is kept with the connection, in a buffer as long as that message; the rest of
+ * the message is then read there. So idle connections have no buffers, and a message that comes
+ * octet by octet is not copied octet by octet.
+ *
+ * Closing takes care: close() with unread octets makes the kernel send a reset, on which the
+ * client's kernel may throw away answers that its program has not read. So when it is us who
+ * end the conversation, we send FIN and read on until the client's FIN or the end of patience.
+ */
+#include "net/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "dns/wire.h"
+
+enum {
+    HEADER_SIZE = 12, /* a message can't be shorter (RFC 1035 section 4.1.1) */
+    /* Full buffers read of one connection before the others have their turn. */
+    READS_TURN = 4,
+    /* Room for a message whose length has not come in full: what nearly all queries fit. */
+    FIRST_HOLD = 512,
+};
+
+int client_watch(struct client *client)
+{
+    short what = client->state == CLIENT_WRITING ? EV_WRITE : EV_READ;
+    if (event_pending(client->event, EV_READ | EV_WRITE, NULL)) {
+        if ((event_get_events(client->event) & what) != 0) {
+            return 0;
+        }
+        event_del(client->event);
+    }
+    if (event_assign(client->event, client->tcp->service->base, client->fd,
+                     (short)(what | EV_PERSIST), tcp_client_ready, client) != 0) {
+        return -1;
+    }
+    return event_add(client->event, NULL);
+}
+
+static void count(struct client *client, enum counter cell, uint64_t amount)
+{
+    counter_add(client->tcp->service->counters, cell, amount);
+}
+
+/* Nothing more will be said: FIN, and then only the client's is waited for. */
+static void finish(struct client *client)
+{
+    shutdown(client->fd, SHUT_WR);
+    client->state = CLIENT_FINISHING;
+}
+
+/* Errors of the connection; the client is gone. */
+static bool broken(struct client *client)
+{
+    count(client, COUNTER_tcp_reset, 1);
+    return false;
+}
+
+/* Octets copied to the front of room for as many or more; NULL where there is no memory. */
+static uint8_t *copy(const uint8_t *data, size_t octets, size_t room)
+{
+    uint8_t *made = malloc(room);
+    if (made != NULL) {
+        memcpy(made, data, octets);
+    }
+    return made;
+}
+
+static void drop_held(struct client *client)
+{
+    free(client->held.data);
+    client->held = (struct buffer){0};
+}
+
+/*
+ * Keeps what follows the first `served` octets of from, which is the worker's buffer or held, with
+ * room for the rest of the message they begin.
+ */
+static bool hold(struct client *client, const struct buffer *from, size_t served, uint64_t now)
+{
+    const uint8_t *rest = from->data + served;
+    size_t left = from->used - served;
+    if (left == 0 || client->state == CLIENT_FINISHING) {
+        drop_held(client);
+        return true;
+    }
+    size_t size = left < 2 ? FIRST_HOLD : 2u + wire_get_u16(rest);
+    size = size < left ? left : size;
+    if (client->held.data == NULL) {
+        client->since = now; /* the message begins */
+    } else if (from == &client->held && served == 0 && size <= from->size) {
+        return true;
+    }
+    struct buffer held = {.data = copy(rest, left, size), .used = left, .size = size};
+    drop_held(client); /* after the copy: rest may stand there */
+    client->held = held;
+    return held.data != NULL;
+}
+
+/* Whether the client has had all the answers it may have. */
+static bool at_its_limit(const struct client *client, size_t more)
+{
+    unsigned limit = limits_get(&client->tcp->limits->queries_per_connection);
+    return limit != 0 && client->queries + more >= limit;
+}
+
+/*
+ * Requests for the complete messages at the front of data, at most so many. Returns their number;
+ * malformed tells of one that can't be a message, behind them.
+ */
+static size_t take_queries(struct client *client, const uint8_t *data, size_t size, size_t most,
+                           bool *malformed)
+{
+    struct serve_request *requests = client->tcp->requests;
+    size_t taken = 0;
+    *malformed = false;
+    while (taken < most && size >= 2 && !at_its_limit(client, taken)) {
+        size_t length = wire_get_u16(data);
+        if (length < HEADER_SIZE) {
+            *malformed = true;
+            break;
+        }
+        if (size - 2 < length) {
+            break;
+        }
+        requests[taken++] = (struct serve_request){
+            .in = data + 2, .in_size = length, .peer = &client->peer.any, .stream = true};
+        data += 2 + length;
+        size -= 2 + length;
+    }
+    return taken;
+}
+
+/* Writes what serve_batch has left in the worker's buffer; keeps what can't be written now. */
+static bool write_answers(struct client *client, uint64_t now)
+{
+    const struct serve_stream *out = &client->tcp->out;
+    ssize_t sent = 0;
+    if (out->used == 0) {
+        return true;
+    }
+    do {
+        sent = send(client->fd, out->data, out->used, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent < 0 && errno != EAGAIN) {
+        return broken(client);
+    }
+    size_t done = sent > 0 ? (size_t)sent : 0;
+    count(client, COUNTER_bytes_sent_tcp, done);
+    client->since = now;
+    if (done == out->used) {
+        return true;
+    }
+    size_t left = out->used - done;
+    client->state = CLIENT_WRITING;
+    client->unsent = (struct unsent){.data = copy(out->data + done, left, left), .size = left};
+    return client->unsent.data != NULL;
+}
+
+/*
+ * Serves the first of the requests taken, as many as their answers have room. Returns how many;
+ * *octets is what they took of the input, *answers the answers in the worker's buffer now.
+ */
+static size_t serve_some(struct client *client, size_t taken, size_t *octets, size_t *answers)
+{
+    struct tcp *tcp = client->tcp;
+    struct service *service = tcp->service;
+    tcp->out.used = 0;
+    size_t served = serve_batch(service->serve, service->world, tcp->requests, taken, &tcp->out,
+                                service_wall());
+    assert(served > 0); /* an empty buffer has room for any answer */
+    *octets = 0;
+    *answers = 0;
+    for (size_t i = 0; i < served; i++) {
+        *octets += 2 + tcp->requests[i].in_size;
+        *answers += tcp->requests[i].verdict == SERVE_SEND;
+    }
+    client->queries += (unsigned)served;
+    bool v6 = client->peer.any.sa_family == AF_INET6;
+    count(client, v6 ? COUNTER_queries_tcp6 : COUNTER_queries_tcp4, served);
+    count(client, COUNTER_answers_tcp, *answers);
+    return served;
+}
+
+/*
+ * Serves the complete messages in buffer and holds what is left over. Where a batch's answers
+ * did not fit one write, the queries behind are prepared again; so the next batch is but a little
+ * larger than what did fit, else a client that asks for the largest answers would have 64
+ * prepared for each one it gets.
+ */
+static bool serve_queries(struct client *client, const struct buffer *buffer, uint64_t now)
+{
+    size_t at = 0;
+    size_t most = SERVE_BATCH;
+    while (client->state == CLIENT_READING) {
+        bool malformed;
+        size_t taken = take_queries(client, buffer->data + at, buffer->used - at, most, &malformed);
+        if (taken == 0) {
+            if (malformed) {
+                count(client, COUNTER_tcp_malformed, 1);
+            }
+            if (malformed || at_its_limit(client, 0)) {
+                finish(client);
+            }
+            break;
+        }
+        size_t octets;
+        size_t answers;
+        size_t served = serve_some(client, taken, &octets, &answers);
+        at += octets;
+        most = served < taken ? served + 1 : SERVE_BATCH;
+        client->since = now;
+        bool open = write_answers(client, now);
+        count(client, COUNTER_latency + counter_latency_bucket(clock_now_ns() - now), answers);
+        if (!open) {
+            return false;
+        }
+    }
+    return hold(client, buffer, at, now);
+}
+
+static bool read_queries(struct client *client, uint64_t now)
+{
+    struct buffer *shared = &client->tcp->in;
+    for (unsigned reads = 0; reads < READS_TURN && client->state == CLIENT_READING; reads++) {
+        struct buffer *buffer = client->held.data != NULL ? &client->held : shared;
+        size_t room = buffer->size - buffer->used;
+        ssize_t got = recv(client->fd, buffer->data + buffer->used, room, MSG_DONTWAIT);
+        if (got < 0) {
+            return errno == EAGAIN || errno == EINTR || broken(client);
+        }
+        if (got == 0) {
+            return false; /* the client's FIN, and all its complete queries are answered */
+        }
+        count(client, COUNTER_bytes_received_tcp, (uint64_t)got);
+        buffer->used += (size_t)got;
+        bool open = serve_queries(client, buffer, now);
+        shared->used = 0;
+        if (!open || (size_t)got < room) {
+            return open;
+        }
+    }
+    return true;
+}
+
+/* The rest of answers that could not be written at once; then the queries behind them. */
+static bool write_more(struct client *client, uint64_t now)
+{
+    struct unsent *unsent = &client->unsent;
+    ssize_t sent = send(client->fd, unsent->data + unsent->written, unsent->size - unsent->written,
+                        MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+        return errno == EAGAIN || errno == EINTR || broken(client);
+    }
+    count(client, COUNTER_bytes_sent_tcp, (uint64_t)sent);
+    unsent->written += (size_t)sent;
+    client->since = now;
+    if (unsent->written < unsent->size) {
+        return true;
+    }
+    free(unsent->data);
+    *unsent = (struct unsent){0};
+    client->state = CLIENT_READING;
+    return serve_queries(client, &client->held, now);
+}
+
+/* After finish(): what still comes is read to nowhere. */
+static bool discard(struct client *client)
+{
+    struct buffer *shared = &client->tcp->in;
+    ssize_t got = recv(client->fd, shared->data, shared->size, MSG_DONTWAIT);
+    return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
+bool client_ready(struct client *client, uint64_t now)
+{
+    switch (client->state) {
+    case CLIENT_READING:
+        return read_queries(client, now);
+    case CLIENT_WRITING:
+        return write_more(client, now);
+    default:
+        return discard(client);
+    }
+}

@@ -1,0 +1,92 @@
+/*
+ * One TCP connection: its state, shared by tcp.c (how long it lives) and client.c (what it does).
+ */
+#ifndef RRDNS_NET_CLIENT_H
+#define RRDNS_NET_CLIENT_H
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "net/limits.h"
+#include "net/service.h"
+#include "net/socket.h"
+#include "net/tcp.h"
+
+enum {
+    /* The longest message with its length. What was read never needs more room at once. */
+    CLIENT_IN = 2 + 65535,
+    /*
+     * Answers gathered for one write: room for the longest one, which serve_batch asks for, and
+     * as much again, so that a batch of usual answers (64 of 100 to 900 octets) leaves
+     * in one piece. It is also what a client that does not read can make us keep.
+     */
+    CLIENT_OUT = 2 * SERVE_STREAM_ROOM,
+    /* Lists of idle connections by client address. */
+    TCP_NEIGHBOURHOODS = 4096,
+};
+
+struct buffer {
+    uint8_t *data; /* NULL: empty */
+    size_t used;
+    size_t size;
+};
+
+struct unsent {
+    uint8_t *data; /* NULL: nothing */
+    size_t size;
+    size_t written; /* of size */
+};
+
+enum client_state {
+    CLIENT_READING,   /* queries are read and served */
+    CLIENT_WRITING,   /* answers wait for the client to read; nothing is read before they left */
+    CLIENT_FINISHING, /* all is said; what the client still sends is thrown away until its FIN */
+};
+
+/* An idle connection has neither a buffer nor an unanswered query: this is all it costs. */
+struct client {
+    TAILQ_ENTRY(client) timeline;   /* in tcp.idle or tcp.busy, the oldest `since` first */
+    TAILQ_ENTRY(client) neighbours; /* while idle: in tcp.neighbourhoods, likewise */
+    struct tcp *tcp;
+    struct event *event;
+    uint64_t since;       /* of the last progress: a query complete or begun, octets written */
+    struct buffer held;   /* octets read and not served: an unfinished message, or the queries
+                             behind an answer that could not be written */
+    struct unsent unsent; /* answers */
+    uint32_t cell;        /* of limits */
+    unsigned queries;
+    int fd;
+    enum client_state state;
+    bool idle;
+    union socket_address peer;
+};
+
+struct tcp {
+    struct service *service;
+    struct limits *limits;
+    struct event *timer;
+    struct client_list idle, busy;
+    struct client_list neighbourhoods[TCP_NEIGHBOURHOODS]; /* by cell */
+    size_t clients;
+    bool draining;
+    struct buffer in; /* CLIENT_IN octets, for the connection at hand */
+    struct serve_stream out;
+    struct serve_request requests[SERVE_BATCH];
+};
+
+/*
+ * Does what the connection is ready for. Returns false where it is to be closed, which is then
+ * counted but for tcp_closed. now is the monotonic clock's.
+ */
+bool client_ready(struct client *client, uint64_t now);
+
+/* Adds the client's event, for what its state waits for, to the loop of its tcp. 0 or -1. */
+int client_watch(struct client *client);
+
+/* What the event calls (tcp.c): client_ready, and then back on a list or the end. */
+void tcp_client_ready(evutil_socket_t fd, short what, void *client);
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * What everything that runs on a worker serves with: its loop, its serve and its counters, and
+ * the world of the turn.
+ */
+#ifndef RRDNS_NET_SERVICE_H
+#define RRDNS_NET_SERVICE_H
+
+#include <stdint.h>
+#include <time.h>
+
+#include "base/counters.h"
+#include "serve/serve.h"
+#include "world/world.h"
+
+struct event_base;
+
+struct service {
+    struct event_base *base;
+    struct serve *serve;
+    struct counters *counters;
+    const struct world *world; /* adopted at the top of the turn, not to be kept beyond it */
+};
+
+/*
+ * Wall seconds for serve_batch. Read for each batch and not once a turn, because a turn begins by
+ * waiting, for hours on a quiet server; the coarse clock costs 5 ns.
+ */
+static inline uint32_t service_wall(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+    return (uint32_t)ts.tv_sec;
+}
+
+#endif
