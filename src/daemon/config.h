@@ -1,0 +1,73 @@
+/*
+ * Configuration: JSON to one struct, every key with a default, every fault with file, line and key
+ * path. See rrdns.json(5).
+ */
+#ifndef RRDNS_DAEMON_CONFIG_H
+#define RRDNS_DAEMON_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/diag.h"
+#include "base/log.h"
+#include "net/net.h"
+
+struct config_zone {
+    uint8_t *name; /* wire form, as written */
+    char *file;    /* path, relative ones already joined to the configuration's directory */
+    bool listed;   /* by "zones", else found in zone_directory */
+};
+
+struct config {
+    char *path; /* of the configuration file, or NULL */
+
+    size_t addresses;
+    struct net_address *address;
+    unsigned workers; /* 0: one per CPU */
+    char *user, *group;
+    bool user_given, group_given; /* named in the file, else the default */
+    char *nsid, *version;
+    unsigned udp_payload_max;
+    unsigned tcp_clients_max, tcp_clients_per_address;
+    unsigned tcp_idle_ms, tcp_queries_per_connection;
+    bool cookies;
+    unsigned drain_ms;
+
+    char *control_socket; /* "": none */
+    bool control_given;   /* named in the file or on the command line */
+
+    enum log_target log_target;
+    char *log_path;
+    enum log_level log_level;
+
+    char *zone_directory; /* "" where there is none */
+    size_t zones;         /* sorted by name, without duplicates; the directory's included */
+    struct config_zone *zone;
+};
+
+/* What the command line replaces; NULL, 0 or -1 where an option was not given. */
+struct config_overrides {
+    const char *const *listen;
+    size_t listens;
+    const char *zone_directory;
+    int workers;
+    const char *control_socket;
+};
+
+/*
+ * Reads path (NULL: defaults only), applies overrides, lists the zone directory. Returns 0 and
+ * *config (to be freed with config_free), or RR_EINVAL with every fault in diag. Warnings too go
+ * to diag.
+ */
+int config_load(const char *path, const struct config_overrides *overrides, struct config **config,
+                struct diag *diag);
+
+/* The same over text in memory (tests, fuzzing); name stands for the path. */
+int config_parse(const char *name, const char *text, size_t size,
+                 const struct config_overrides *overrides, struct config **config,
+                 struct diag *diag);
+
+void config_free(struct config *config); /* NULL is harmless */
+
+#endif

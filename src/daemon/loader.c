@@ -1,0 +1,616 @@
+/*
+ * The coordinator and its queue. A job is planned (loader_table.c), its zones looked at on helper
+ * threads (loader_work.c), and what came out is put in force here, in this order:
+ *
+ *  1. everything that can fail for want of memory: the next world, the result, copies of text;
+ *  2. publisher_publish: the next world is served by all, the one before is freed;
+ *  3. the bookkeeping, under the lock, so that `rrdnsctl zone` never tells of what isn't served;
+ *  4. the result, to everyone who waits for it.
+ *
+ * So a job takes effect whole or, with an error, not at all; a zone that fails is no error of the
+ * job. Reference counts of zones and indexes are plain integers because the coordinator alone
+ * touches them (and loader_new before it runs, loader_free after it ended).
+ */
+#include "daemon/loader.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "daemon/loader_result.h"
+#include "daemon/loader_table.h"
+#include "daemon/loader_work.h"
+#include "dns/name.h"
+
+enum {
+    /*
+     * From so many records loaded on, memory that malloc keeps is given back after the job. Walking
+     * its free lists takes tens of milliseconds after a large load; small ones reuse what there is.
+     */
+    TRIM_RECORDS = 100000,
+};
+
+struct waiter {
+    struct waiter *next;
+    loader_done *done;
+    void *context;
+};
+
+struct job {
+    struct job *next;
+    struct waiter *waiters; /* the last that came is first */
+    bool all;
+    bool has_settings;
+    struct settings settings;
+    struct loader_wishes wishes; /* all */
+    size_t count;                /* named */
+    uint8_t (*names)[NAME_MAX_OCTETS];
+};
+
+struct loader {
+    struct counters counters; /* the coordinator's */
+    struct publisher *publisher;
+    pthread_t coordinator;
+    atomic_bool stop;
+
+    /* The coordinator's own. */
+    struct world *world; /* in force */
+    struct loader_slots slots;
+
+    pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
+    pthread_cond_t wanted;
+    struct job *queue;
+    struct loader_table table;
+    size_t serving;
+    uint64_t generation;
+    struct loader_slot *retired; /* used by no world any more, their counts not read yet */
+    struct loader_slot *settled; /* their counts are read: to be used again */
+    loader_slot_counts *slot_counts;
+    void *slot_context;
+};
+
+/* ---- Putting a plan in force ---- */
+
+/* What the entries will need, so that nothing can fail later. */
+static int prepare_entries(struct loader_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        struct loader_item *item = &plan->items[i];
+        if (item->file != NULL && strcmp(item->file, item->entry->file) != 0) {
+            item->new_file = strdup(item->file);
+            if (item->new_file == NULL) {
+                return RR_ENOMEM;
+            }
+        }
+        if (item->outcome == LOADER_FAILED) {
+            const char *fault = diag_first_fault(&item->diag);
+            item->new_error = strdup(fault != NULL ? fault : "not loaded");
+            if (item->new_error == NULL) {
+                return RR_ENOMEM;
+            }
+        }
+    }
+    return RR_OK;
+}
+
+/* The world that the plan makes; NULL: no memory. */
+static struct world *next_world(const struct loader *loader, const struct loader_plan *plan,
+                                const struct settings *settings)
+{
+    const struct loader_table *table = plan->same_names ? &loader->table : &plan->table;
+    struct world *world = world_new(table->index, settings);
+    if (world == NULL) {
+        return NULL;
+    }
+    if (plan->same_names) {
+        for (size_t i = 0; i < table->count; i++) {
+            world->zones[i] = loader->world->zones[i];
+            if (world->zones[i].zone != NULL) {
+                zone_ref(world->zones[i].zone);
+            }
+        }
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        const struct loader_item *item = &plan->items[i];
+        struct world_zone *zone = &world->zones[item->position];
+        struct zone *now = item->outcome == LOADER_LOADED ? item->zone : item->served;
+        if (item->outcome == LOADER_REMOVED || zone->zone == now) {
+            continue;
+        }
+        zone_unref(zone->zone);
+        zone->zone = zone_ref(now);
+    }
+    if (!plan->same_names) {
+        for (size_t i = 0; i < table->count; i++) {
+            world->zones[i].slot = table->entries[i]->slot->number;
+        }
+    }
+    return world;
+}
+
+static void entry_loaded(struct loader_entry *entry, struct loader_item *item)
+{
+    const struct zone_head *head = item->zone->head;
+    struct source_list old = entry->sources;
+    entry->sources = item->sources;
+    item->sources = old;
+    entry->serving = true;
+    entry->serial = head->serial;
+    entry->records = head->records;
+    entry->nodes = head->nodes;
+    entry->bytes = item->zone->arena.capacity + sizeof *item->zone;
+    entry->loaded_at = clock_wall();
+}
+
+/* The bookkeeping of one zone; under the lock. */
+static void apply_item(struct loader *loader, struct loader_item *item)
+{
+    struct loader_entry *entry = item->entry;
+    if (item->outcome == LOADER_REMOVED) {
+        loader->serving -= entry->serving;
+        entry->slot->next = loader->retired;
+        loader->retired = entry->slot;
+        loader_entry_free(entry);
+        return;
+    }
+    if (item->outcome == LOADER_LOADED) {
+        loader->serving += !entry->serving;
+        entry_loaded(entry, item);
+    }
+    if (item->new_file != NULL) {
+        free(entry->file);
+        entry->file = item->new_file;
+        item->new_file = NULL;
+    }
+    free(entry->last_error);
+    entry->last_error = item->new_error;
+    item->new_error = NULL;
+}
+
+static void apply(struct loader *loader, struct loader_plan *plan)
+{
+    pthread_mutex_lock(&loader->lock);
+    for (size_t i = 0; i < plan->count; i++) {
+        apply_item(loader, &plan->items[i]);
+    }
+    if (!plan->same_names) {
+        loader_table_clear(&loader->table);
+        loader->table = plan->table;
+        plan->table = (struct loader_table){0};
+    }
+    loader->generation = loader->world->generation;
+    pthread_mutex_unlock(&loader->lock);
+}
+
+/* Whether workers would see any difference. Settings are compared with their padding, which a copy
+ * keeps: at worst a world too many is published. */
+static bool is_news(const struct loader *loader, const struct loader_result *result,
+                    const struct loader_plan *plan, const struct settings *settings)
+{
+    return loader->world == NULL || result->loaded > 0 || !plan->same_names ||
+           memcmp(&loader->world->settings, settings, sizeof *settings) != 0;
+}
+
+static int put_in_force(struct loader *loader, struct loader_plan *plan,
+                        const struct settings *settings, struct loader_result *result)
+{
+    int error = prepare_entries(plan);
+    if (error == RR_OK) {
+        error = loader_result_new(plan, result);
+    }
+    if (error != RR_OK) {
+        return error;
+    }
+    if (is_news(loader, result, plan, settings)) {
+        struct world *next = next_world(loader, plan, settings);
+        if (next == NULL) {
+            return RR_ENOMEM;
+        }
+        if (loader->world == NULL) {
+            publisher_init(loader->publisher, next);
+        } else {
+            publisher_publish(loader->publisher, next);
+        }
+        loader->world = next;
+    }
+    apply(loader, plan);
+    return RR_OK;
+}
+
+/* ---- Jobs ---- */
+
+static void count_job(struct loader *loader, const struct loader_result *result, bool first)
+{
+    struct counters *counters = &loader->counters;
+    counter_add(counters, COUNTER_zones_loaded, result->loaded);
+    counter_add(counters, COUNTER_zones_unchanged, result->unchanged);
+    counter_add(counters, COUNTER_zones_failed, result->failed);
+    if (!first) {
+        bool ok = result->error == RR_OK && result->failed == 0;
+        counter_add(counters, ok ? COUNTER_reloads_ok : COUNTER_reloads_failed, 1);
+    }
+}
+
+static void trim(const struct loader_result *result)
+{
+    size_t records = 0;
+    for (size_t i = 0; i < result->count; i++) {
+        records += result->zones[i].outcome == LOADER_LOADED ? result->zones[i].records : 0;
+    }
+    if (records >= TRIM_RECORDS) {
+        malloc_trim(0);
+    }
+}
+
+static int plan_job(struct loader *loader, const struct job *job, struct loader_plan *plan)
+{
+    if (job->all) {
+        return loader_plan_all(&loader->table, loader->world, &job->wishes, &loader->slots, plan);
+    }
+    const uint8_t **names = calloc(job->count > 0 ? job->count : 1, sizeof *names);
+    if (names == NULL) {
+        return RR_ENOMEM;
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        names[i] = job->names[i];
+    }
+    int error = loader_plan_named(&loader->table, loader->world, names, job->count, plan);
+    free(names);
+    return error;
+}
+
+static void run_job(struct loader *loader, const struct job *job, struct loader_result *result)
+{
+    uint64_t begin = clock_now_ns();
+    bool first = loader->world == NULL;
+    pthread_mutex_lock(&loader->lock);
+    while (loader->settled != NULL) {
+        struct loader_slot *next = loader->settled->next;
+        loader_slots_give(&loader->slots, loader->settled);
+        loader->settled = next;
+    }
+    pthread_mutex_unlock(&loader->lock);
+
+    *result = (struct loader_result){0};
+    struct loader_plan plan;
+    int error = plan_job(loader, job, &plan);
+    if (error == RR_OK) {
+        loader_work(&plan, !first, &loader->stop);
+        error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
+        if (error == RR_OK) {
+            error = put_in_force(loader, &plan,
+                                 job->has_settings ? &job->settings : &loader->world->settings,
+                                 result);
+        }
+        if (error == RR_OK) {
+            result->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
+        }
+        loader_plan_free(&plan, &loader->slots, error != RR_OK);
+    }
+    if (error != RR_OK) {
+        loader_result_free(result);
+        result->error = error;
+    }
+    count_job(loader, result, first);
+    trim(result);
+}
+
+static void job_free(struct job *job)
+{
+    while (job->waiters != NULL) {
+        struct waiter *next = job->waiters->next;
+        free(job->waiters);
+        job->waiters = next;
+    }
+    loader_wishes_free(&job->wishes);
+    free(job->names);
+    free(job);
+}
+
+/* Tells everyone who waits for the job, who came first first. */
+static void job_done(struct job *job, struct loader_result *result)
+{
+    struct waiter *in_order = NULL;
+    while (job->waiters != NULL) {
+        struct waiter *waiter = job->waiters;
+        job->waiters = waiter->next;
+        waiter->next = in_order;
+        in_order = waiter;
+    }
+    job->waiters = in_order;
+    for (struct waiter *w = in_order; w != NULL; w = w->next) {
+        struct loader_result its = w->next != NULL ? loader_result_copy(result) : *result;
+        w->done(w->context, &its);
+    }
+    job_free(job);
+}
+
+static void *coordinate(void *argument)
+{
+    struct loader *loader = argument;
+    pthread_setname_np(pthread_self(), "rrdns-loader");
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    pthread_mutex_lock(&loader->lock);
+    for (;;) {
+        while (loader->queue == NULL && !atomic_load(&loader->stop)) {
+            pthread_cond_wait(&loader->wanted, &loader->lock);
+        }
+        struct job *job = loader->queue;
+        if (job == NULL) {
+            break;
+        }
+        loader->queue = job->next;
+        pthread_mutex_unlock(&loader->lock);
+        struct loader_result result = {.error = RR_ESTATE};
+        if (!atomic_load(&loader->stop)) {
+            run_job(loader, job, &result);
+        }
+        job_done(job, &result);
+        pthread_mutex_lock(&loader->lock);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+/* ---- Making jobs ---- */
+
+static struct job *job_new(const struct config *config, const struct settings *settings,
+                           const uint8_t *const *names, size_t count)
+{
+    struct job *job = calloc(1, sizeof *job);
+    if (job == NULL) {
+        return NULL;
+    }
+    job->all = names == NULL;
+    job->has_settings = settings != NULL;
+    if (settings != NULL) {
+        memcpy(&job->settings, settings, sizeof *settings);
+    }
+    if (job->all) {
+        if (loader_wishes_new(config, &job->wishes) != RR_OK) {
+            goto failed;
+        }
+        return job;
+    }
+    job->names = calloc(count > 0 ? count : 1, sizeof *job->names);
+    if (job->names == NULL) {
+        goto failed;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(job->names[i], names[i], name_size(names[i]));
+    }
+    job->count = count;
+    return job;
+failed:
+    job_free(job);
+    return NULL;
+}
+
+/* Makes the waiting job want what the newer one wants, and its waiters wait for both. */
+static void job_merge(struct job *job, struct job *newer)
+{
+    struct loader_wishes wishes = job->wishes;
+    job->wishes = newer->wishes;
+    newer->wishes = wishes;
+    if (newer->has_settings) {
+        job->has_settings = true;
+        memcpy(&job->settings, &newer->settings, sizeof job->settings);
+    }
+    newer->waiters->next = job->waiters;
+    job->waiters = newer->waiters;
+    newer->waiters = NULL;
+    job_free(newer);
+}
+
+static void job_queue(struct loader *loader, struct job *job)
+{
+    struct job **end = &loader->queue;
+    for (; *end != NULL; end = &(*end)->next) {
+        if (job->all && (*end)->all) {
+            job_merge(*end, job);
+            return;
+        }
+    }
+    *end = job;
+    pthread_cond_signal(&loader->wanted);
+}
+
+/* Reads what retired slots have counted, on the caller's thread; under the lock. */
+static void settle_slots(struct loader *loader)
+{
+    while (loader->slot_counts != NULL && loader->retired != NULL) {
+        struct loader_slot *slot = loader->retired;
+        loader->retired = slot->next;
+        loader->slot_counts(loader->slot_context, slot->number, &slot->queries, &slot->nxdomain,
+                            &slot->bytes);
+        slot->next = loader->settled;
+        loader->settled = slot;
+    }
+}
+
+int loader_reload(struct loader *loader, const struct config *config,
+                  const struct settings *settings, const uint8_t *const *names, size_t count,
+                  loader_done *done, void *context)
+{
+    struct job *job = job_new(config, settings, names, count);
+    struct waiter *waiter = calloc(1, sizeof *waiter);
+    if (job == NULL || waiter == NULL) {
+        if (job != NULL) {
+            job_free(job);
+        }
+        free(waiter);
+        return RR_ENOMEM;
+    }
+    *waiter = (struct waiter){.done = done, .context = context};
+    job->waiters = waiter;
+
+    pthread_mutex_lock(&loader->lock);
+    bool known = true;
+    for (size_t i = 0; i < job->count && known; i++) {
+        loader_table_find(&loader->table, names[i], &known);
+    }
+    if (known) {
+        settle_slots(loader);
+        job_queue(loader, job);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    if (!known) {
+        job_free(job);
+        return RR_ENOENT;
+    }
+    return RR_OK;
+}
+
+void loader_set_slot_counts(struct loader *loader, loader_slot_counts *counts, void *context)
+{
+    pthread_mutex_lock(&loader->lock);
+    loader->slot_counts = counts;
+    loader->slot_context = context;
+    pthread_mutex_unlock(&loader->lock);
+}
+
+/* ---- Asking ---- */
+
+void loader_totals(struct loader *loader, size_t *zones, size_t *serving, uint64_t *generation)
+{
+    pthread_mutex_lock(&loader->lock);
+    *zones = loader->table.count;
+    *serving = loader->serving;
+    *generation = loader->generation;
+    pthread_mutex_unlock(&loader->lock);
+}
+
+static void tell(const struct loader_entry *entry, struct loader_zone_info *info)
+{
+    memset(info, 0, sizeof *info);
+    memcpy(info->name, entry->name, name_size(entry->name));
+    info->slot = entry->slot->number;
+    info->serving = entry->serving;
+    info->serial = entry->serial;
+    info->records = entry->records;
+    info->nodes = entry->nodes;
+    info->bytes = entry->bytes;
+    info->loaded_at = entry->loaded_at;
+    snprintf(info->file, sizeof info->file, "%s", entry->file);
+    if (entry->last_error != NULL) {
+        snprintf(info->last_error, sizeof info->last_error, "%s", entry->last_error);
+    }
+    info->queries_base = entry->slot->queries;
+    info->nxdomain_base = entry->slot->nxdomain;
+    info->bytes_base = entry->slot->bytes;
+}
+
+int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_zone_info *info)
+{
+    pthread_mutex_lock(&loader->lock);
+    bool known;
+    size_t position = loader_table_find(&loader->table, name, &known);
+    if (known) {
+        tell(loader->table.entries[position], info);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return known ? RR_OK : RR_ENOENT;
+}
+
+size_t loader_each(struct loader *loader, const uint8_t *after, size_t limit,
+                   void (*each)(void *context, const struct loader_zone_info *info), void *context)
+{
+    struct loader_zone_info info;
+    pthread_mutex_lock(&loader->lock);
+    size_t position = 0;
+    if (after != NULL) {
+        bool exact;
+        position = loader_table_find(&loader->table, after, &exact);
+        position += exact;
+    }
+    size_t told = 0;
+    while (told < limit && position < loader->table.count) {
+        tell(loader->table.entries[position++], &info);
+        each(context, &info);
+        told++;
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return told;
+}
+
+const struct counters *loader_counters(const struct loader *loader)
+{
+    return &loader->counters;
+}
+
+/* ---- Beginning and end ---- */
+
+static void loader_destroy(struct loader *loader)
+{
+    for (size_t i = 0; i < loader->table.count; i++) {
+        loader_slots_give(&loader->slots, loader->table.entries[i]->slot);
+        loader_entry_free(loader->table.entries[i]);
+    }
+    loader_table_clear(&loader->table);
+    loader_slots_free(&loader->slots);
+    loader_slots_free(&(struct loader_slots){.spare = loader->retired});
+    loader_slots_free(&(struct loader_slots){.spare = loader->settled});
+    pthread_cond_destroy(&loader->wanted);
+    pthread_mutex_destroy(&loader->lock);
+    free(loader);
+}
+
+int loader_new(const struct config *config, const struct settings *settings,
+               struct publisher *publisher, struct loader **loader, struct loader_result *result)
+{
+    struct loader_result first;
+    struct job *job = job_new(config, settings, NULL, 0);
+    struct loader *made = aligned_alloc(_Alignof(struct loader), sizeof *made);
+    if (job == NULL || made == NULL) {
+        if (job != NULL) {
+            job_free(job);
+        }
+        free(made);
+        return RR_ENOMEM;
+    }
+    memset(made, 0, sizeof *made);
+    made->publisher = publisher;
+    pthread_mutex_init(&made->lock, NULL);
+    pthread_cond_init(&made->wanted, NULL);
+    run_job(made, job, &first);
+    job_free(job);
+
+    int error = first.error;
+    if (error == RR_OK && pthread_create(&made->coordinator, NULL, coordinate, made) != 0) {
+        loader_result_free(&first);
+        world_free(made->world);
+        error = RR_ENOMEM;
+    }
+    if (error != RR_OK) {
+        loader_destroy(made);
+        return error;
+    }
+    if (result != NULL) {
+        *result = first;
+    } else {
+        loader_result_free(&first);
+    }
+    *loader = made;
+    return RR_OK;
+}
+
+void loader_free(struct loader *loader)
+{
+    if (loader == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&loader->lock);
+    atomic_store(&loader->stop, true);
+    pthread_cond_signal(&loader->wanted);
+    pthread_mutex_unlock(&loader->lock);
+    pthread_join(loader->coordinator, NULL);
+    loader_destroy(loader);
+}

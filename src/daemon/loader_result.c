@@ -1,0 +1,100 @@
+/*
+ * Results are made while the job can still be given up, since a list of 200,000 zones may not
+ * find memory.
+ */
+#include "daemon/loader_result.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "dns/name.h"
+
+void loader_name_text(const uint8_t *name, char *text)
+{
+    size_t length = name_to_text(name, text);
+    if (length > 1) {
+        text[length - 1] = '\0';
+    }
+}
+
+void loader_result_free(struct loader_result *result)
+{
+    for (size_t i = 0; i < result->count; i++) {
+        diag_clear(&result->zones[i].diag);
+    }
+    free(result->zones);
+    *result = (struct loader_result){0};
+}
+
+int loader_result_new(struct loader_plan *plan, struct loader_result *result)
+{
+    size_t outcomes[4] = {0};
+    for (size_t i = 0; i < plan->count; i++) {
+        outcomes[plan->items[i].outcome]++;
+    }
+    size_t listed = plan->count - (plan->named ? 0 : outcomes[LOADER_UNCHANGED]);
+    *result = (struct loader_result){
+        .loaded = outcomes[LOADER_LOADED],
+        .unchanged = outcomes[LOADER_UNCHANGED],
+        .failed = outcomes[LOADER_FAILED],
+        .removed = outcomes[LOADER_REMOVED],
+        .zones = calloc(listed > 0 ? listed : 1, sizeof *result->zones),
+    };
+    if (result->zones == NULL) {
+        return RR_ENOMEM;
+    }
+    for (size_t i = 0; i < plan->count; i++) {
+        struct loader_item *item = &plan->items[i];
+        if (!plan->named && item->outcome == LOADER_UNCHANGED) {
+            continue;
+        }
+        struct loader_zone_result *zone = &result->zones[result->count++];
+        memcpy(zone->name, item->entry->name, name_size(item->entry->name));
+        zone->outcome = item->outcome;
+        zone->milliseconds = item->milliseconds;
+        zone->diag = item->diag;
+        item->diag = (struct diag){0};
+        const struct zone *now = item->outcome == LOADER_LOADED    ? item->zone
+                                 : item->outcome == LOADER_REMOVED ? NULL
+                                                                   : item->served;
+        if (now != NULL) {
+            zone->serial = now->head->serial;
+            zone->records = now->head->records;
+        }
+    }
+    return RR_OK;
+}
+
+static bool diag_copy(const struct diag *from, struct diag *to)
+{
+    *to = (struct diag){0};
+    for (size_t i = 0; i < from->kept; i++) {
+        diag_add(to, from->entries[i].severity, NULL, 0, "%s", from->entries[i].text);
+    }
+    bool whole = to->kept == from->kept;
+    to->faults = from->faults;
+    to->warnings = from->warnings;
+    return whole;
+}
+
+struct loader_result loader_result_copy(const struct loader_result *from)
+{
+    struct loader_result to = *from;
+    to.count = 0;
+    to.zones = calloc(from->count > 0 ? from->count : 1, sizeof *to.zones);
+    bool whole = to.zones != NULL;
+    while (whole && to.count < from->count) {
+        struct loader_zone_result *zone = &to.zones[to.count];
+        *zone = from->zones[to.count];
+        whole = diag_copy(&from->zones[to.count++].diag, &zone->diag);
+    }
+    if (!whole) {
+        struct loader_result numbers = to;
+        loader_result_free(&to);
+        numbers.count = 0;
+        numbers.zones = NULL;
+        return numbers;
+    }
+    return to;
+}

@@ -1,0 +1,109 @@
+/*
+ * Helpers: threads that pull zones from one shared index until none is left, so that one zone of
+ * ten million records does not hold up a hundred thousand small ones, nor the other way round.
+ *
+ * They are made for each job. A thread costs 30 us, and priority is the reason: while somebody
+ * is served helpers run as SCHED_IDLE, which the kernel lets a process without privileges take
+ * on, but not put off again. The coordinator stays at normal priority, so that what is
+ * loaded is also published when CPUs are busy.
+ */
+#include "daemon/loader_work.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "zone/zone_load.h"
+
+enum { HELPERS_MAX = 256 };
+
+struct work {
+    struct loader_plan *plan;
+    const atomic_bool *stop;
+    bool gentle;
+    atomic_size_t next;
+};
+
+/* Whether what is served is still what the zone's files hold. */
+static bool is_unchanged(const struct loader_item *item)
+{
+    struct source_list *sources = &item->entry->sources;
+    return item->served != NULL && sources->count > 0 &&
+           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources);
+}
+
+static void look_at(struct loader_item *item)
+{
+    if (item->file == NULL) {
+        item->outcome = LOADER_REMOVED;
+        return;
+    }
+    if (is_unchanged(item)) {
+        item->outcome = LOADER_UNCHANGED;
+        return;
+    }
+    uint64_t begin = clock_now_ns();
+    int error = zone_load(item->file, item->entry->name, &item->zone, &item->sources, &item->diag);
+    item->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
+    item->outcome = error == RR_OK ? LOADER_LOADED : LOADER_FAILED;
+    if (error != RR_OK) {
+        item->zone = NULL;
+        if (item->diag.faults == 0) {
+            diag_fault(&item->diag, item->file, 0, "%s", rr_strerror(error));
+        }
+    }
+}
+
+static void run(struct work *work)
+{
+    while (!atomic_load_explicit(work->stop, memory_order_relaxed)) {
+        size_t i = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed);
+        if (i >= work->plan->count) {
+            break;
+        }
+        look_at(&work->plan->items[i]);
+    }
+}
+
+static void *help(void *argument)
+{
+    struct work *work = argument;
+    pthread_setname_np(pthread_self(), "rrdns-load");
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, NULL);
+    if (work->gentle) {
+        /* Where this is refused, helpers compete with workers for the CPU: slower, not wrong. */
+        (void)sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
+    }
+    run(work);
+    return NULL;
+}
+
+static size_t helpers_for(const struct loader_plan *plan)
+{
+    cpu_set_t set;
+    size_t cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
+    size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
+    return plan->count < most ? plan->count : most;
+}
+
+void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
+{
+    struct work work = {.plan = plan, .stop = stop, .gentle = gentle};
+    pthread_t threads[HELPERS_MAX];
+    size_t count = helpers_for(plan);
+    size_t made = 0;
+    while (made < count && pthread_create(&threads[made], NULL, help, &work) == 0) {
+        made++;
+    }
+    if (made == 0) {
+        run(&work); /* no thread to be had: here, at this one's priority */
+    }
+    for (size_t i = 0; i < made; i++) {
+        pthread_join(threads[i], NULL);
+    }
+}
