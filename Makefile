@@ -4,6 +4,7 @@
 #   make run        installs what is missing, builds, serves zones/ on port 5300
 #   make check      installs what is missing, builds and runs all tests
 #   make fuzz       runs each fuzz target for FUZZ_SECONDS (60)
+#   make bench      installs other servers, measures them and rrdns side by side (tests/bench/run)
 #   make lint, format, install, uninstall, clean
 #
 # SANITIZE=address,undefined or SANITIZE=thread builds into a directory of its own and runs the
@@ -70,17 +71,22 @@ LIB_OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS:%=src/daemon/%.c),$(SOU
 UNIT_SRC := $(wildcard tests/unit/*.c)
 E2E_SRC  := $(wildcard tests/e2e/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
+BENCHES  := load echo zones
+BENCH_SRC := $(wildcard tests/bench/*.c)
 # What is not named test_* is linked into every program of its folder.
 UNIT_AID := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(UNIT_SRC)))
 E2E_AID  := $(patsubst %.c,$(B)/%.o,$(filter-out tests/e2e/test_%,$(E2E_SRC)))
+BENCH_AID := $(patsubst %.c,$(B)/%.o,$(filter-out $(BENCHES:%=tests/bench/%.c),$(BENCH_SRC)))
 FUZZ_AID := $(patsubst %.c,$(B)/%.o,$(filter-out $(FUZZ_SRC),$(wildcard tests/fuzz/*.c)))
 UNIT     := $(patsubst %.c,$(B)/%,$(filter tests/unit/test_%,$(UNIT_SRC)))
 E2E      := $(patsubst %.c,$(B)/%,$(filter tests/e2e/test_%,$(E2E_SRC)))
 FUZZ     := $(patsubst tests/fuzz/%.c,$(B)/%,$(FUZZ_SRC))
-ALL_SRC  := $(SOURCES) $(UNIT_SRC) $(E2E_SRC) $(wildcard tests/fuzz/*.c)
+BENCH    := $(BENCHES:%=$(B)/tests/bench/%)
+ALL_SRC  := $(SOURCES) $(UNIT_SRC) $(E2E_SRC) $(BENCH_SRC) $(wildcard tests/fuzz/*.c)
 MAN      := $(wildcard man/*.[1-9])
 
-.PHONY: all run check fuzz lint format install uninstall clean test-programs fuzz-programs
+.PHONY: all run check fuzz bench lint format install uninstall clean
+.PHONY: test-programs fuzz-programs bench-programs
 .PHONY: have-modules FORCE
 .DELETE_ON_ERROR:
 .SECONDARY:
@@ -88,6 +94,7 @@ MAN      := $(wildcard man/*.[1-9])
 all: $(MAINS:%=$(B)/%)
 test-programs: $(UNIT) $(E2E)
 fuzz-programs: $(FUZZ)
+bench-programs: $(BENCH)
 
 $(B)/librrdns.a: $(LIB_OBJ)
 	$(say) AR $@
@@ -108,6 +115,10 @@ $(E2E): $(B)/%: $(B)/%.o $(E2E_AID) $(B)/librrdns.a
 $(FUZZ): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_AID) $(B)/librrdns.a
 	$(say) LD $@
 	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(BENCH): $(B)/%: $(B)/%.o $(BENCH_AID)
+	$(say) LD $@
+	$(Q)$(LINK) -o $@ $^
 
 $(B)/%.o: %.c $(B)/flags | have-modules
 	$(say) CC $@
@@ -156,6 +167,11 @@ fuzz:
 	@tools/install-deps fuzz
 	@$(MAKE) $(FUZZ_WITH) fuzz-programs
 	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) tools/run-tests $(B) fuzz
+
+bench:
+	@tools/install-deps bench
+	@$(MAKE) $(PARALLEL) all bench-programs
+	@tests/bench/run $(B)
 
 lint:
 	@tools/install-deps lint

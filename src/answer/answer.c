@@ -222,7 +222,9 @@ static bool take_dname(struct answer *a, const struct node *node)
 {
     const struct rrset *dname = node_rrset(node, RRTYPE_DNAME);
     const uint8_t *target = dname->block + RECORD_HEAD; /* never compressed */
-    add_answer(a, dname, node->name_size);
+    if (!is_planned(&a->plan, dname)) { /* a chain may come through it again */
+        add_answer(a, dname, node->name_size);
+    }
     size_t prefix = (size_t)a->name.place.size - node->name_size;
     if (prefix + name_size(target) > NAME_MAX_OCTETS) {
         a->plan.rcode = RCODE_YXDOMAIN;

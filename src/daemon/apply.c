@@ -9,6 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "base/err.h"
 #include "world/publish.h"
@@ -55,4 +58,11 @@ int apply_secrets(struct settings *settings)
     }
     memcpy(settings->cookie_secret_before, settings->cookie_secret, size);
     return RR_OK;
+}
+
+void apply_give_back_memory(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

@@ -99,7 +99,10 @@ static int prepare_entries(struct loader_plan *plan)
     return RR_OK;
 }
 
-/* The world that the plan makes; NULL: no memory. */
+/*
+ * The world that the plan makes; NULL: no memory. Where the names stay the same, it is the heir of
+ * the one in force: the table is copied and just the zones that changed are touched.
+ */
 static struct world *next_world(const struct loader *loader, const struct loader_plan *plan,
                                 const struct settings *settings)
 {
@@ -109,27 +112,20 @@ static struct world *next_world(const struct loader *loader, const struct loader
         return NULL;
     }
     if (plan->same_names) {
-        for (size_t i = 0; i < table->count; i++) {
-            world->zones[i] = loader->world->zones[i];
-            if (world->zones[i].zone != NULL) {
-                zone_ref(world->zones[i].zone);
-            }
-        }
+        memcpy(world->zones, loader->world->zones, table->count * sizeof *world->zones);
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct loader_item *item = &plan->items[i];
-        struct world_zone *zone = &world->zones[item->position];
-        struct zone *now = item->outcome == LOADER_LOADED ? item->zone : item->served;
-        if (item->outcome == LOADER_REMOVED || zone->zone == now) {
+        if (item->outcome == LOADER_REMOVED) {
             continue;
         }
-        zone_unref(zone->zone);
-        zone->zone = zone_ref(now);
-    }
-    if (!plan->same_names) {
-        for (size_t i = 0; i < table->count; i++) {
-            world->zones[i].slot = table->entries[i]->slot->number;
+        struct world_zone *zone = &world->zones[item->position];
+        struct zone *kept = plan->same_names ? NULL : item->served; /* else it is there already */
+        struct zone *now = item->outcome == LOADER_LOADED ? item->zone : kept;
+        if (now != NULL) {
+            zone->zone = zone_ref(now);
         }
+        zone->slot = item->entry->slot->number;
     }
     return world;
 }
@@ -215,6 +211,7 @@ static int put_in_force(struct loader *loader, struct loader_plan *plan,
         if (loader->world == NULL) {
             publisher_init(loader->publisher, next);
         } else {
+            loader->world->heir = plan->same_names ? next : NULL;
             publisher_publish(loader->publisher, next);
         }
         loader->world = next;

@@ -9,7 +9,6 @@
 #include "daemon/reload.h"
 
 #include <errno.h>
-#include <malloc.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -269,7 +268,7 @@ static void finish(struct reloads *reloads, int error, struct loader_result *zon
         loader_result_free(zones);
     }
     if (reloads->whole && reloads->server->state == SERVER_RUNNING) {
-        malloc_trim(0);
+        apply_give_back_memory();
         notify_ready();
     }
 }
@@ -300,8 +299,12 @@ static int run_whole(struct reloads *reloads)
     if (reloads->restart[0] != '\0') {
         log_warning("reload: restart needed for: %s", reloads->restart);
     }
-    return loader_reload(server->loader, server->config, &server->settings, NULL, 0, on_loaded,
-                         reloads);
+    error = loader_reload(server->loader, server->config, &server->settings, NULL, 0, on_loaded,
+                          reloads);
+    if (error != RR_OK) {
+        log_error("reload: %s", rr_strerror(error));
+    }
+    return error;
 }
 
 static int run_named(struct reloads *reloads)

@@ -111,7 +111,8 @@ static int dump(char **words)
         error = RR_EIO;
     }
     if (error != RR_OK) {
-        fprintf(stderr, "standard output: %s\n", rr_strerror(error));
+        fprintf(stderr, "standard output: %s\n",
+                error == RR_EIO ? strerror(errno) : rr_strerror(error));
     }
     zone_unref(zone);
     return error != RR_OK;

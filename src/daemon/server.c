@@ -186,6 +186,7 @@ static int start_zones(struct run *run)
     }
     report_zones("start", &result);
     loader_result_free(&result);
+    apply_give_back_memory();
     loader_set_slot_counts(server->loader, slot_counts, server);
     if (server->config->zones == 0) {
         log_warning("no zones are configured: every query is refused");

@@ -48,11 +48,12 @@ struct server {
 
 /* What a reload came to; the server's own, valid during the call of done. */
 struct server_reload_result {
-    int error;               /* 0; RR_EINVAL: configuration refused, nothing changed; RR_ENOENT:
-                                     a name is not configured; RR_ESTATE: the server stops; others */
+    /* 0; RR_EINVAL: the configuration is refused and nothing has changed; RR_ENOENT: a name is
+     * not configured; RR_ESTATE: the server stops; or another error of loader_reload. */
+    int error;
     const struct diag *diag; /* of the configuration: faults (where refused) and warnings */
-    const char *restart;     /* "user, control.socket": keys whose change waits for a
-                                     restart; "" where there are none */
+    const char *restart;     /* keys whose change waits for a restart: "server.user,
+                              * control.socket"; "" where there are none */
     const struct loader_result *zones; /* NULL where error is not 0 */
 };
 
@@ -60,10 +61,11 @@ struct server_reload_result {
 typedef void server_reload_done(void *context, const struct server_reload_result *result);
 
 /*
- * Asks for a reload: of the configuration and all that changed (names NULL, count 0), or of the count zones
- * named (wire form, copied) from their files. One reload runs at a time; the others wait, and all
- * that wait for the whole configuration are served by one. done may be NULL, is called exactly
- * once else, never before this returns. Returns 0 or RR_ENOMEM (done is then not called).
+ * Asks for a reload: of the configuration and all that changed (names NULL, count 0), or of the
+ * count zones named (wire form, copied) from their files. One reload runs at a time; the others
+ * wait, and all that wait for the whole configuration are served by one. done may be NULL, is
+ * called exactly once else, never before this returns. Returns 0 or RR_ENOMEM (done is then not
+ * called).
  */
 int server_reload(struct server *server, const uint8_t *const *names, size_t count,
                   server_reload_done *done, void *context);

@@ -50,19 +50,33 @@ static int feed_digit(struct base_decoder *decoder, uint8_t digit, unsigned widt
     return RR_OK;
 }
 
+/* Two characters at a time while they are whole octets; returns how many it took. */
+static size_t hex_groups(const uint8_t *p, size_t size, struct wire_writer *out)
+{
+    size_t octets = size / 2;
+    uint8_t *room = wire_write_room(out, octets);
+    if (room == NULL) {
+        return 0;
+    }
+    uint8_t valid = VALID;
+    for (size_t i = 0; i < octets; i++) {
+        uint8_t high = hex_digit[p[2 * i]], low = hex_digit[p[2 * i + 1]];
+        valid &= high & low;
+        room[i] = (uint8_t)(high << 4 | (low & 15));
+    }
+    if (valid == 0) {
+        wire_writer_rewind(out, out->pos - octets);
+        return 0;
+    }
+    return 2 * octets;
+}
+
 int hex_feed(struct base_decoder *decoder, const char *text, size_t size, struct wire_writer *out)
 {
     const uint8_t *p = (const uint8_t *)text;
-    const uint8_t *end = p + size;
-    while (p < end) {
-        if (decoder->pending == 0 && end - p >= 2) {
-            uint8_t high = hex_digit[p[0]], low = hex_digit[p[1]];
-            if ((high & low & VALID) == 0) {
-                return RR_EINVAL;
-            }
-            wire_write_u8(out, (uint8_t)((high & 15) << 4 | (low & 15)));
-            p += 2;
-        } else if (feed_digit(decoder, hex_digit[*p++], 4, out) != RR_OK) {
+    size_t at = decoder->pending == 0 ? hex_groups(p, size, out) : 0;
+    for (; at < size; at++) {
+        if (feed_digit(decoder, hex_digit[p[at]], 4, out) != RR_OK) {
             return RR_EINVAL;
         }
     }

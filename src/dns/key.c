@@ -116,6 +116,9 @@ static size_t put_label(const uint8_t *symbols, size_t size, uint8_t *out, size_
                 return 0;
             }
             octet = group_octet[first][second];
+            if (first_symbol[octet] != first || second_symbol[octet] != second) {
+                return 0; /* past the group's last octet */
+            }
         }
         out[++octets] = octet;
     }

@@ -35,70 +35,81 @@ bool rrtype_is_meta(uint16_t type)
     return type == 0 || type == RRTYPE_OPT || (type >= 128 && type <= 255);
 }
 
-/* Up to six letters as one number, so that a mnemonic can be a case label. */
+/*
+ * The types that zones are made of, found in one step: their mnemonics as numbers, the first letter
+ * lowest, hash perfectly with this multiplier. Adding one that collides is an error of the compiler
+ * (an index initialized twice); another odd number at random will do after a few tries.
+ */
 #define WORD(a, b, c, d, e, f)                                                                     \
-    ((uint64_t)(a) << 40 | (uint64_t)(b) << 32 | (uint64_t)(c) << 24 | (uint64_t)(d) << 16 |       \
-     (uint64_t)(e) << 8 | (uint64_t)(f))
+    ((uint64_t)(a) | (uint64_t)(b) << 8 | (uint64_t)(c) << 16 | (uint64_t)(d) << 24 |              \
+     (uint64_t)(e) << 32 | (uint64_t)(f) << 40)
+#define HASH(word) ((word) * UINT64_C(0xe7b128fd0f90e49d) >> 59)
+#define FREQUENT(type, a, b, c, d, e, f)                                                           \
+    [HASH(WORD(a, b, c, d, e, f))] = {WORD(a, b, c, d, e, f), RRTYPE_##type}
 
-/* The types that zones are made of, in one step; 0 for any other word. */
-static uint16_t frequent(const char *text, size_t length)
+static const struct {
+    uint64_t word;
+    uint16_t type;
+} frequent[32] = {
+    FREQUENT(A, 'A', 0, 0, 0, 0, 0),
+    FREQUENT(NS, 'N', 'S', 0, 0, 0, 0),
+    FREQUENT(MX, 'M', 'X', 0, 0, 0, 0),
+    FREQUENT(DS, 'D', 'S', 0, 0, 0, 0),
+    FREQUENT(TXT, 'T', 'X', 'T', 0, 0, 0),
+    FREQUENT(SOA, 'S', 'O', 'A', 0, 0, 0),
+    FREQUENT(PTR, 'P', 'T', 'R', 0, 0, 0),
+    FREQUENT(SRV, 'S', 'R', 'V', 0, 0, 0),
+    FREQUENT(CAA, 'C', 'A', 'A', 0, 0, 0),
+    FREQUENT(AAAA, 'A', 'A', 'A', 'A', 0, 0),
+    FREQUENT(NSEC, 'N', 'S', 'E', 'C', 0, 0),
+    FREQUENT(TLSA, 'T', 'L', 'S', 'A', 0, 0),
+    FREQUENT(SVCB, 'S', 'V', 'C', 'B', 0, 0),
+    FREQUENT(CNAME, 'C', 'N', 'A', 'M', 'E', 0),
+    FREQUENT(DNAME, 'D', 'N', 'A', 'M', 'E', 0),
+    FREQUENT(RRSIG, 'R', 'R', 'S', 'I', 'G', 0),
+    FREQUENT(NSEC3, 'N', 'S', 'E', 'C', '3', 0),
+    FREQUENT(NAPTR, 'N', 'A', 'P', 'T', 'R', 0),
+    FREQUENT(HTTPS, 'H', 'T', 'T', 'P', 'S', 0),
+    FREQUENT(SSHFP, 'S', 'S', 'H', 'F', 'P', 0),
+    FREQUENT(DNSKEY, 'D', 'N', 'S', 'K', 'E', 'Y'),
+};
+
+static uint32_t load32(const char *p)
 {
-    uint64_t word = 0;
-    if (length > 6) {
+    return (uint32_t)(uint8_t)p[0] | (uint32_t)(uint8_t)p[1] << 8 | (uint32_t)(uint8_t)p[2] << 16 |
+           (uint32_t)(uint8_t)p[3] << 24;
+}
+
+/* 1 to 8 characters as a number, a-z as A-Z. Loads that overlap spare a branch per character. */
+static uint64_t load_word(const char *text, size_t length)
+{
+    const uint64_t ones = UINT64_C(0x0101010101010101);
+    uint64_t word;
+    if (length >= 4) {
+        word = load32(text) | (uint64_t)load32(text + length - 4) << 8 * (length - 4);
+    } else {
+        word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[length / 2] << 8 * (length / 2) |
+               (uint64_t)(uint8_t)text[length - 1] << 8 * (length - 1);
+    }
+    /* In each octet's top bit: whether it is from 'a' to 'z'. */
+    uint64_t low = word & ~(ones << 7);
+    uint64_t lower = (low + ones * (0x80 - 'a')) & ~(low + ones * (0x7f - 'z')) & ~word & ones << 7;
+    return word ^ lower >> 2;
+}
+
+/* 0 for a word that is not among them. */
+static uint16_t find_frequent(const char *text, size_t length)
+{
+    if (length < 1 || length > 6 || text[length - 1] == '\0') {
         return 0;
     }
-    for (size_t i = 0; i < length; i++) {
-        char c = text[i];
-        if (c == 0) {
-            return 0;
-        }
-        word = word << 8 | (uint8_t)(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-    }
-    switch (word) {
-    case WORD(0, 0, 0, 0, 0, 'A'):
-        return RRTYPE_A;
-    case WORD(0, 0, 0, 0, 'N', 'S'):
-        return RRTYPE_NS;
-    case WORD(0, 0, 0, 0, 'M', 'X'):
-        return RRTYPE_MX;
-    case WORD(0, 0, 0, 0, 'D', 'S'):
-        return RRTYPE_DS;
-    case WORD(0, 0, 0, 'T', 'X', 'T'):
-        return RRTYPE_TXT;
-    case WORD(0, 0, 0, 'S', 'O', 'A'):
-        return RRTYPE_SOA;
-    case WORD(0, 0, 0, 'P', 'T', 'R'):
-        return RRTYPE_PTR;
-    case WORD(0, 0, 0, 'S', 'R', 'V'):
-        return RRTYPE_SRV;
-    case WORD(0, 0, 0, 'C', 'A', 'A'):
-        return RRTYPE_CAA;
-    case WORD(0, 0, 'A', 'A', 'A', 'A'):
-        return RRTYPE_AAAA;
-    case WORD(0, 0, 'N', 'S', 'E', 'C'):
-        return RRTYPE_NSEC;
-    case WORD(0, 0, 'T', 'L', 'S', 'A'):
-        return RRTYPE_TLSA;
-    case WORD(0, 'C', 'N', 'A', 'M', 'E'):
-        return RRTYPE_CNAME;
-    case WORD(0, 'R', 'R', 'S', 'I', 'G'):
-        return RRTYPE_RRSIG;
-    case WORD(0, 'N', 'S', 'E', 'C', '3'):
-        return RRTYPE_NSEC3;
-    case WORD(0, 'N', 'A', 'P', 'T', 'R'):
-        return RRTYPE_NAPTR;
-    case WORD(0, 'H', 'T', 'T', 'P', 'S'):
-        return RRTYPE_HTTPS;
-    case WORD('D', 'N', 'S', 'K', 'E', 'Y'):
-        return RRTYPE_DNSKEY;
-    default:
-        return 0;
-    }
+    uint64_t word = load_word(text, length);
+    return frequent[HASH(word)].word == word ? frequent[HASH(word)].type : 0;
 }
 
 int rrtype_from_text(const char *text, size_t length, uint16_t *type)
 {
-    *type = frequent(text, length);
+    *type = find_frequent(text, length);
     if (*type != 0) {
         return RR_OK;
     }

@@ -42,7 +42,8 @@ struct unsent {
 
 enum client_state {
     CLIENT_READING,   /* queries are read and served */
-    CLIENT_WRITING,   /* answers wait for the client to read; nothing is read before they left */
+    CLIENT_WRITING,   /* answers wait for the client to read, or queries for their turn; nothing
+                         more is read before */
     CLIENT_FINISHING, /* all is said; what the client still sends is thrown away until its FIN */
 };
 
@@ -76,6 +77,11 @@ struct tcp {
     struct serve_stream out;
     struct serve_request requests[SERVE_BATCH];
 };
+
+/* A connection just accepted, in no list yet. NULL where there is no memory; fd is then still open. */
+struct client *client_new(struct tcp *tcp, int fd, const union socket_address *peer, uint32_t cell);
+/* Closes it and frees all it has; it stands in no list any more. */
+void client_free(struct client *client);
 
 /*
  * Does what the connection is ready for. Returns false where it is to be closed, which is then

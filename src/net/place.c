@@ -5,6 +5,7 @@
 #include "net/place.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -89,9 +90,10 @@ void places_free(struct place_list *places)
 static int failed(const struct place *place, bool stream, bool serving, struct diag *diag)
 {
     int error = errno;
+    char address[ADDRESS_TEXT_MAX];
     char name[ADDRESS_TEXT_MAX + 8];
-    address_format((const struct sockaddr *)&place->asked.address, name);
-    strcat(name, stream ? " (tcp)" : " (udp)");
+    address_format((const struct sockaddr *)&place->asked.address, address);
+    snprintf(name, sizeof name, "%s (%s)", address, stream ? "tcp" : "udp");
     /* More sockets for an address that we have: only those of another user are in the way. */
     bool privileges =
         error == EACCES || error == EPERM || (error == EADDRINUSE && place->settled > 0);
@@ -236,10 +238,11 @@ int places_plan(const struct place_list *now, const struct net_options *options,
 {
     size_t room = options->addresses > 0 ? options->addresses : 1;
     int error = RR_OK;
-    *next = (struct place_list){.place = calloc(room, sizeof *next->place),
-                                .bound = calloc(room, sizeof *next->bound)};
+    *next = (struct place_list){.place = calloc(room, sizeof(struct place *)),
+                                .bound = calloc(room, sizeof(struct net_address))};
     if (next->place == NULL || next->bound == NULL) {
-        error = RR_ENOMEM;
+        forget(next);
+        return RR_ENOMEM;
     }
     for (size_t i = 0; i < options->addresses && error == RR_OK; i++) {
         error = plan_place(now, &options->address[i], next);

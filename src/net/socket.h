@@ -30,6 +30,7 @@ struct endpoint {
     struct event *event;   /* that worker's */
     TAILQ_ENTRY(endpoint) link;
 };
+TAILQ_HEAD(endpoint_list, endpoint);
 
 /*
  * Opens a non-blocking socket and binds it with SO_REUSEPORT, so that more can be bound to the

@@ -81,16 +81,15 @@ static uint64_t patience(const struct tcp *tcp)
 /* Sets the timer for the next connection that may lose its patience. */
 static void arm(struct tcp *tcp, uint64_t now)
 {
-    const struct client *idle = TAILQ_FIRST(&tcp->idle);
+    const struct client *first = TAILQ_FIRST(&tcp->idle);
     const struct client *busy = TAILQ_FIRST(&tcp->busy);
-    if (idle == NULL && busy == NULL) {
+    if (first == NULL || (busy != NULL && busy->since < first->since)) {
+        first = busy;
+    }
+    if (first == NULL) {
         return;
     }
-    uint64_t since = idle != NULL ? idle->since : busy->since;
-    if (busy != NULL && busy->since < since) {
-        since = busy->since;
-    }
-    uint64_t end = since + patience(tcp);
+    uint64_t end = first->since + patience(tcp);
     uint64_t us = end > now ? (end - now) / 1000 : 0;
     us += 1000; /* the loop's clock is a little behind ours */
     struct timeval wait = {(time_t)(us / 1000000), (suseconds_t)(us % 1000000)};
@@ -116,11 +115,7 @@ static void end(struct client *client, enum counter why)
     if (why != COUNTER_tcp_closed) {
         counter_add(tcp->service->counters, why, 1);
     }
-    event_free(client->event);
-    close(client->fd);
-    free(client->held.data);
-    free(client->unsent.data);
-    free(client);
+    client_free(client);
 }
 
 static void expire(struct tcp *tcp, uint64_t now)
@@ -147,12 +142,19 @@ static void timer_fired(evutil_socket_t fd, short what, void *context)
 
 /* ---- Connections ---- */
 
+static bool nothing_waits(const struct client *client)
+{
+    uint8_t octet;
+    return recv(client->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
+}
+
 /* After something was done on the connection. */
 static void settle(struct client *client, bool open, uint64_t now)
 {
     struct tcp *tcp = client->tcp;
     bool idle = client->held.data == NULL && client->unsent.data == NULL;
-    if (!open || (tcp->draining && idle) || client_watch(client) != 0) {
+    bool done = !open || (tcp->draining && idle && nothing_waits(client));
+    if (done || client_watch(client) != 0) {
         end(client, COUNTER_tcp_closed);
     } else if (client->since == now || client->idle != idle) {
         unlist(client);
@@ -199,25 +201,6 @@ static bool make_room(struct tcp *tcp, uint32_t cell)
     }
     end(oldest, COUNTER_tcp_evicted);
     return limits_enter(tcp->limits, cell) == LIMITS_ADMITTED;
-}
-
-static struct client *client_new(struct tcp *tcp, int fd, const union socket_address *peer,
-                                 uint32_t cell)
-{
-    struct client *client = calloc(1, sizeof *client);
-    if (client == NULL) {
-        return NULL;
-    }
-    client->fd = fd;
-    client->peer = *peer;
-    client->cell = cell;
-    client->event =
-        event_new(tcp->service->base, fd, EV_READ | EV_PERSIST, tcp_client_ready, client);
-    if (client->event == NULL) {
-        free(client);
-        return NULL;
-    }
-    return client;
 }
 
 static void admit(struct tcp *tcp, int fd, const union socket_address *peer)
@@ -315,7 +298,6 @@ void tcp_free(struct tcp *tcp)
 void tcp_take(struct tcp *tcp, struct client_list *clients)
 {
     struct client *client;
-    TAILQ_INIT(clients);
     while ((client = any(tcp)) != NULL) {
         retire(client);
         TAILQ_INSERT_TAIL(clients, client, timeline);
@@ -343,7 +325,7 @@ void tcp_limits_changed(struct tcp *tcp)
 
 void tcp_drain(struct tcp *tcp)
 {
-    struct client_list clients;
+    struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
     tcp->draining = true;
     tcp_take(tcp, &clients);
     tcp_give(tcp, &clients);

@@ -36,8 +36,8 @@ void tcp_free(struct tcp *tcp);
 bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most);
 
 /*
- * Takes all connections out of service, to be given to another tcp, perhaps of another thread;
- * their patience begins anew there.
+ * Takes all connections out of service, to the end of clients, to be given to another tcp, perhaps
+ * of another thread; their patience begins anew there.
  */
 void tcp_take(struct tcp *tcp, struct client_list *clients);
 void tcp_give(struct tcp *tcp, struct client_list *clients);

@@ -27,7 +27,7 @@
 
 enum {
     /* Accepting rests so long after descriptors ran out: failing at full speed helps nobody. */
-    ACCEPT_PAUSE_MS = 50,
+    ACCEPT_PAUSE_US = 50000,
     /*
      * A socket that is being closed is read until it is empty, under a flood until so many
      * batches or connections were taken: more than its buffer or backlog can hold, so everything
@@ -48,7 +48,7 @@ struct worker {
     struct service service;
     struct udp *udp;
     struct tcp *tcp;
-    TAILQ_HEAD(, endpoint) endpoints;
+    struct endpoint_list endpoints;
     struct event *wake;
     struct event *pause; /* pending: accepting rests */
     struct event *deadline;
@@ -77,10 +77,9 @@ static void on_datagrams(evutil_socket_t fd, short what, void *context)
 /* Level-triggered events would call us for the waiting connections again and again. */
 static void pause_accepting(struct worker *worker)
 {
-    struct timeval rest = {0, ACCEPT_PAUSE_MS * 1000};
-    struct endpoint *endpoint;
-    TAILQ_FOREACH(endpoint, &worker->endpoints, link)
-    {
+    struct timeval rest = {0, ACCEPT_PAUSE_US};
+    struct endpoint *endpoint = TAILQ_FIRST(&worker->endpoints);
+    for (; endpoint != NULL; endpoint = TAILQ_NEXT(endpoint, link)) {
         if (endpoint->stream) {
             event_del(endpoint->event);
         }
@@ -91,13 +90,13 @@ static void pause_accepting(struct worker *worker)
 static void on_pause_over(evutil_socket_t fd, short what, void *context)
 {
     struct worker *worker = context;
-    struct endpoint *endpoint;
+    struct endpoint *endpoint = TAILQ_FIRST(&worker->endpoints);
     (void)fd;
     (void)what;
-    TAILQ_FOREACH(endpoint, &worker->endpoints, link)
-    {
-        if (endpoint->stream) {
-            event_add(endpoint->event, NULL);
+    for (; endpoint != NULL; endpoint = TAILQ_NEXT(endpoint, link)) {
+        if (endpoint->stream && event_add(endpoint->event, NULL) != 0) {
+            pause_accepting(worker); /* no memory yet */
+            return;
         }
     }
 }
@@ -293,7 +292,7 @@ void worker_close(struct worker *worker, struct endpoint *endpoint)
 
 void worker_hand_over(struct worker *from, struct worker *to)
 {
-    struct client_list clients;
+    struct client_list clients = TAILQ_HEAD_INITIALIZER(clients);
     call(from, do_take, &clients);
     call(to, do_give, &clients);
 }

@@ -230,8 +230,11 @@ void world_free(struct world *world)
     if (world == NULL) {
         return;
     }
+    const struct world *heir = world->heir;
     for (size_t i = 0; i < world->index->count; i++) {
-        zone_unref(world->zones[i].zone);
+        if (heir == NULL || heir->zones[i].zone != world->zones[i].zone) {
+            zone_unref(world->zones[i].zone);
+        }
     }
     zone_index_unref(world->index);
     free(world->zones);

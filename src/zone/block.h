@@ -3,12 +3,15 @@
  * branch per octet (and no misprediction per word, which was half of the scanner's time). SSE2 where
  * there is any, which is every x86-64; else the compiler makes what it can of the plain loops.
  *
- * All functions read 16 octets at p.
+ * All functions read 16 octets at p, whatever they need of them.
  */
 #ifndef RRDNS_ZONE_BLOCK_H
 #define RRDNS_ZONE_BLOCK_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -56,6 +59,39 @@ static inline unsigned block_special(const char *p)
     }
     return mask;
 #endif
+}
+
+/* Eight octets as a number, the first one lowest. */
+static inline uint64_t block_load64(const char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/*
+ * 1 to 8 characters as digits, the last one in the highest octet, zeros in those before the first.
+ * An octet above 9 was no digit: block_are_digits finds out.
+ */
+static inline uint64_t block_digits(const char *p, size_t size)
+{
+    return (block_load64(p) ^ UINT64_C(0x3030303030303030)) << (64 - 8 * size);
+}
+
+static inline bool block_are_digits(uint64_t digits)
+{
+    return ((digits | (digits + UINT64_C(0x7676767676767676))) & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* Their decimal value: neighbours are put together, then pairs, then fours. */
+static inline uint32_t block_decimal(uint64_t digits)
+{
+    digits = (digits * 10 + (digits >> 8)) & UINT64_C(0x00ff00ff00ff00ff);
+    digits = (digits * 100 + (digits >> 16)) & UINT64_C(0x0000ffff0000ffff);
+    return (uint32_t)((digits & UINT32_MAX) * 10000 + (digits >> 32));
 }
 
 #endif

@@ -82,6 +82,9 @@ static int field_duration(struct lexer *lexer, struct wire_writer *out)
 /* The mnemonic that the current token is, or NULL. */
 static const struct mnemonic *find_mnemonic(const struct lexer *lexer, const struct mnemonic *table)
 {
+    if (lexer->token.kind != TOKEN_WORD || lexer->token.text[0] <= '9') {
+        return NULL;
+    }
     for (; table->word != NULL; table++) {
         if (lexer_is_word(lexer, table->word)) {
             return table;
@@ -408,13 +411,10 @@ static bool is_generic(const struct token *token)
            token->text[1] == '#';
 }
 
-int rdata_scan(struct lexer *lexer, uint16_t type, const struct scan_name *origin,
-               struct wire_writer *out)
+/* The fields one by one, then the rules between them. */
+static int read_form(struct lexer *lexer, uint16_t type, const struct scan_name *origin,
+                     struct wire_writer *out)
 {
-    if (is_generic(&lexer->token)) {
-        lexer_next(lexer);
-        return read_generic(lexer, type, out);
-    }
     const char *form = rrtype_form(type);
     size_t line = lexer->token.line;
     int error = RR_OK;
@@ -428,15 +428,42 @@ int rdata_scan(struct lexer *lexer, uint16_t type, const struct scan_name *origi
             error = read_field(lexer, *form, type, origin, out);
         }
     }
-    if (error != RR_OK) {
+    if (error != RR_OK || lexer->token.kind != TOKEN_END || out->failed) {
         return error;
-    }
-    if (lexer->token.kind != TOKEN_END) {
-        return lexer_expected(lexer, "the end of the record");
-    }
-    if (out->failed) {
-        return lexer_fault(lexer, line, "the record's data is over %d octets", RDATA_MAX);
     }
     const char *fault = rdata_rules_fault(type, out->data, out->pos);
     return fault != NULL ? lexer_fault(lexer, line, "%s", fault) : RR_OK;
+}
+
+int rdata_scan(struct lexer *lexer, uint16_t type, const struct scan_name *origin,
+               struct wire_writer *out)
+{
+    size_t line = lexer->token.line;
+    int error;
+    if (is_generic(&lexer->token)) {
+        lexer_next(lexer);
+        return read_generic(lexer, type, out);
+    }
+    switch (type) { /* those that most records are of, without the way around by their form */
+    case RRTYPE_A:
+        error = field_ipv4(lexer, out);
+        break;
+    case RRTYPE_AAAA:
+        error = field_ipv6(lexer, out);
+        break;
+    case RRTYPE_NS:
+    case RRTYPE_CNAME:
+    case RRTYPE_PTR:
+        error = scan_name_to(lexer, origin, out);
+        break;
+    default:
+        error = read_form(lexer, type, origin, out);
+    }
+    if (error == RR_OK && lexer->token.kind != TOKEN_END) {
+        error = lexer_expected(lexer, "the end of the record");
+    }
+    if (error == RR_OK && out->failed) {
+        error = lexer_fault(lexer, line, "the record's data is over %d octets", RDATA_MAX);
+    }
+    return error;
 }

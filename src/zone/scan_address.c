@@ -2,26 +2,33 @@
 
 #include <string.h>
 
+#include "zone/block.h"
+
 enum { NO_GAP = 17 };
 
+/* Without branches on the digits: where the dots stand is different in every address. */
 bool scan_ipv4(const char *text, size_t size, uint8_t address[4])
 {
-    size_t at = 0;
-    for (unsigned i = 0; i < 4; i++) {
-        unsigned value = 0;
-        size_t start = at;
-        while (at < size && text[at] >= '0' && text[at] <= '9' && at - start < 3) {
-            value = value * 10 + (unsigned)(text[at++] - '0');
-        }
-        if (at == start || value > 255 || (text[start] == '0' && at - start > 1)) {
-            return false;
-        }
-        address[i] = (uint8_t)value;
-        if (i < 3 && (at == size || text[at++] != '.')) {
-            return false;
-        }
+    if (size < 7 || size > 15) {
+        return false;
     }
-    return at == size;
+    unsigned dots = block_equal(text, '.') & ((1u << size) - 1);
+    bool good = true;
+    size_t start = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        size_t end = i < 3 && dots != 0 ? (size_t)__builtin_ctz(dots) : size;
+        size_t digits = end - start;
+        if (digits < 1 || digits > 3) {
+            return false;
+        }
+        uint64_t word = block_digits(text + start, digits);
+        uint32_t value = block_decimal(word);
+        good &= block_are_digits(word) & (value <= 255) & ((text[start] != '0') | (digits == 1));
+        address[i] = (uint8_t)value;
+        start = end + 1;
+        dots &= dots - 1;
+    }
+    return good && dots == 0;
 }
 
 /* Value of a hex digit plus one; 0: it is none. */

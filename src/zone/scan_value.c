@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "zone/block.h"
 
 static bool is_digit(char c)
 {
@@ -17,18 +18,21 @@ static bool is_digit(char c)
 
 bool scan_digits(const char *text, size_t size, uint32_t max, uint32_t *value)
 {
-    uint64_t sum = 0;
     if (size == 0 || size > 10) {
         return false;
     }
-    for (size_t i = 0; i < size; i++) {
+    size_t head = size <= 8 ? 0 : size - 8;
+    uint64_t sum = 0;
+    for (size_t i = 0; i < head; i++) {
         if (!is_digit(text[i])) {
             return false;
         }
         sum = sum * 10 + (uint64_t)(text[i] - '0');
     }
+    uint64_t digits = block_digits(text + head, size - head);
+    sum = sum * 100000000 + block_decimal(digits);
     *value = (uint32_t)sum;
-    return sum <= max;
+    return block_are_digits(digits) && sum <= max;
 }
 
 int scan_number(struct lexer *lexer, uint32_t max, uint32_t *value)

@@ -42,7 +42,10 @@ int scan_string(struct lexer *lexer, struct wire_writer *out);
 /* The octets of size characters at text, escapes undone: 0, or RR_EINVAL at a bad escape. */
 int scan_unescape(const char *text, size_t size, struct wire_writer *out);
 
-/* Decimal digits of at most max without sign; false for anything else. For parts of tokens. */
+/*
+ * Decimal digits of at most max without sign; false for anything else. For parts of tokens: what
+ * follows text is read, as far as LEXER_SLACK.
+ */
 bool scan_digits(const char *text, size_t size, uint32_t max, uint32_t *value);
 
 #endif

@@ -1,0 +1,165 @@
+// The limit: answers every question by sending it back with QR set, and knows nothing of DNS.
+//
+//   echo PORT      on 127.0.0.1, UDP and TCP, one thread, until it is ended
+//
+// What a server costs beyond this is what its DNS costs. So this does what is cheapest with sockets as
+// everyone may use them: up to 64 datagrams a system call in both directions, and on TCP everything
+// that is there in one read, everything that there is to say in one write.
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { BATCH = 64, DATAGRAM = 1500, CONNECTIONS = 4096, BUFFER = 16384 };
+
+static void die(const char *what) {
+    perror(what);
+    exit(1);
+}
+
+static int listening(int type, uint16_t port) {
+    static const int on = 1;
+    static const int room = 4 << 20;
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        die("socket");
+    }
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (type == SOCK_DGRAM) {
+        setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+        setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    } else {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    if (bind(fd, (struct sockaddr *)&at, sizeof at) != 0 ||
+        (type == SOCK_STREAM && listen(fd, 4096) != 0)) {
+        die("bind");
+    }
+    return fd;
+}
+
+static void echo_datagrams(int fd) {
+    static uint8_t bytes[BATCH][DATAGRAM];
+    static struct sockaddr_in from[BATCH];
+    static struct iovec iov[BATCH];
+    static struct mmsghdr msgs[BATCH];
+    for (;;) {
+        for (int i = 0; i < BATCH; i++) {
+            iov[i] = (struct iovec){.iov_base = bytes[i], .iov_len = DATAGRAM};
+            msgs[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
+                                              .msg_iovlen = 1,
+                                              .msg_name = &from[i],
+                                              .msg_namelen = sizeof from[i]};
+        }
+        int got = recvmmsg(fd, msgs, BATCH, MSG_DONTWAIT, NULL);
+        if (got <= 0) {
+            return;
+        }
+        for (int i = 0; i < got; i++) {
+            bytes[i][2] |= 0x80;
+            iov[i].iov_len = msgs[i].msg_len;
+        }
+        for (int done = 0; done < got;) {
+            int sent = sendmmsg(fd, msgs + done, (unsigned)(got - done), 0);
+            done += sent > 0 ? sent : 1; // one that can't be sent is left out
+        }
+    }
+}
+
+struct connection {
+    int fd;
+    size_t used;
+    uint8_t bytes[BUFFER];
+};
+
+// False: the connection is over. One that does not take its answers is no client of this.
+static bool echo_stream(struct connection *connection) {
+    ssize_t got = recv(connection->fd, connection->bytes + connection->used,
+                       BUFFER - connection->used, 0);
+    if (got <= 0) {
+        return got < 0 && errno == EAGAIN;
+    }
+    connection->used += (size_t)got;
+    size_t whole = 0;
+    while (connection->used - whole >= 2) {
+        uint8_t *at = connection->bytes + whole;
+        size_t length = 2 + ((size_t)at[0] << 8 | at[1]);
+        if (length < 5 || length > BUFFER) {
+            return false;
+        }
+        if (connection->used - whole < length) {
+            break;
+        }
+        at[4] |= 0x80;
+        whole += length;
+    }
+    if (whole > 0 &&
+        send(connection->fd, connection->bytes, whole, MSG_NOSIGNAL) != (ssize_t)whole) {
+        return false;
+    }
+    connection->used -= whole;
+    memmove(connection->bytes, connection->bytes + whole, connection->used);
+    return true;
+}
+
+static void take_connections(int fd, int epoll) {
+    for (int taken; (taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
+        struct connection *connection = malloc(sizeof *connection);
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
+        if (connection == NULL) {
+            die("memory");
+        }
+        connection->fd = taken;
+        connection->used = 0;
+        // The first question is there as a rule, or will be in a moment.
+        if (epoll_ctl(epoll, EPOLL_CTL_ADD, taken, &event) != 0) {
+            die("epoll_ctl");
+        }
+    }
+}
+
+int main(int argc, char **argv) {
+    int port = argc == 2 ? atoi(argv[1]) : 0;
+    if (port <= 0 || port > 65535) {
+        fprintf(stderr, "usage: echo PORT\n");
+        return 2;
+    }
+    int udp = listening(SOCK_DGRAM, (uint16_t)port);
+    int tcp = listening(SOCK_STREAM, (uint16_t)port);
+    int epoll = epoll_create1(EPOLL_CLOEXEC);
+    struct epoll_event on_udp = {.events = EPOLLIN, .data.ptr = &udp};
+    struct epoll_event on_tcp = {.events = EPOLLIN, .data.ptr = &tcp};
+    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, udp, &on_udp) != 0 ||
+        epoll_ctl(epoll, EPOLL_CTL_ADD, tcp, &on_tcp) != 0) {
+        die("epoll");
+    }
+    for (;;) {
+        struct epoll_event events[BATCH];
+        int ready = epoll_wait(epoll, events, BATCH, -1);
+        if (ready < 0 && errno != EINTR) {
+            die("epoll_wait");
+        }
+        for (int i = 0; i < ready; i++) {
+            if (events[i].data.ptr == &udp) {
+                echo_datagrams(udp);
+            } else if (events[i].data.ptr == &tcp) {
+                take_connections(tcp, epoll);
+            } else {
+                struct connection *connection = events[i].data.ptr;
+                if (!echo_stream(connection)) {
+                    close(connection->fd);
+                    free(connection);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+// A load generator for DNS servers: asks, checks every answer, and prints one line of figures.
+//
+//   load [options] ADDRESS PORT QUESTIONS
+//
+//   -m MODE     udp (default); tcp: -w questions at once on each of -c connections; conn: a
+//               connection for each question, -c at once; until: waits until the first -n questions
+//               of the file are answered right, one after the other, or the process -p is gone
+//   -c N        clients, each with a socket, so a port, of its own (16)
+//   -w N        questions a client has open at once, at most 64 (16)
+//   -f N        a client takes a new port after N runs of -w questions (64; 0: never)
+//   -a N        source addresses, 127.1.0.1 and on (16)
+//   -r RATE     asks at a fixed rate instead of as fast as answers come (udp)
+//   -l SECONDS  measures so long (2); -W SECONDS warms up before (0.3)
+//   -t SECONDS  an answer that takes longer is lost (1)
+//   -d DRAW     file (default), uniform or zipf: in which order lines are drawn
+//   -n N        reads only N lines
+//   -e, -D      EDNS, EDNS with DO
+//   -s          no UDP_SEGMENT: every datagram is sent by itself
+//   -E          the server only echoes: answers are matched by ID alone
+//   -p PID      a process of the server (its descendants count too); -C CORE the core it runs on;
+//               -k PID that core's ksoftirqd: their processor time is measured
+//   -x COMMAND -z ZONE -S SERIAL
+//               after two seconds at a fixed rate runs COMMAND and measures the time until the
+//               zone's SOA has that serial; ends a second after that, or after -l seconds
+//
+// The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in which
+// the generator had nothing to do; where it is near 0, the generator is what limits. `self` is the
+// share of time that it had its core, `other` the share that others took on the server's: a run
+// with self < 0.9 or other > 0.1 says little.
+//
+// Only loopback addresses are taken: this is no tool to try out on others.
+#include "cpu.h"
+#include "load.h"
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static struct load load = {
+    .clients = 16,
+    .window = 16,
+    .fresh = 64,
+    .sources = 16,
+    .segments = true,
+    .warm_up = 0.3,
+    .seconds = 2,
+    .timeout = 1000000000U,
+};
+static struct cpu_watch watch = {.core = -1};
+
+static void usage(void) {
+    fprintf(stderr, "usage: load [options] ADDRESS PORT QUESTIONS (load.c tells the options)\n");
+    exit(2);
+}
+
+static enum mode mode_of(const char *text) {
+    static const char *const names[] = {"udp", "tcp", "conn", "until"};
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) == 0) {
+            return (enum mode)i;
+        }
+    }
+    usage();
+    return MODE_UDP;
+}
+
+static enum draw draw_of(const char *text) {
+    if (strcmp(text, "uniform") == 0) {
+        return DRAW_UNIFORM;
+    }
+    return strcmp(text, "zipf") == 0 ? DRAW_ZIPF : DRAW_FILE;
+}
+
+static unsigned number(const char *text, unsigned most) {
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (*end != '\0' || end == text || value > most) {
+        usage();
+    }
+    return (unsigned)value;
+}
+
+static void read_options(int argc, char **argv) {
+    size_t limit = 0;
+    for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:t:d:n:eDsEp:C:k:x:z:S:")) != -1;) {
+        switch (c) {
+        case 'm': load.mode = mode_of(optarg); break;
+        case 'c': load.clients = number(optarg, 4096); break;
+        case 'w': load.window = number(optarg, WINDOW_MAX); break;
+        case 'f': load.fresh = number(optarg, 1U << 30); break;
+        case 'a': load.sources = number(optarg, 50000); break;
+        case 'r': load.rate = atof(optarg); break;
+        case 'l': load.seconds = atof(optarg); break;
+        case 'W': load.warm_up = atof(optarg); break;
+        case 't': load.timeout = (uint64_t)(atof(optarg) * 1e9); break;
+        case 'd': load.queries.draw = draw_of(optarg); break;
+        case 'n': limit = number(optarg, 1U << 30); break;
+        case 'D': load.edns.dnssec_ok = true; // fall through
+        case 'e': load.edns.on = true; break;
+        case 's': load.segments = false; break;
+        case 'E': load.echo = true; break;
+        case 'p': cpu_watch_tree(&watch, (int)number(optarg, 1U << 30)); break;
+        case 'C': watch.core = (int)number(optarg, 4096); break;
+        case 'k': watch.kernel_pid = (int)number(optarg, 1U << 30); break;
+        case 'x': load.command = optarg; break;
+        case 'z': load.zone = optarg; break;
+        case 'S': load.serial = number(optarg, UINT32_MAX); break;
+        default: usage();
+        }
+    }
+    if (argc - optind != 3 || load.clients == 0 || load.window == 0 || load.sources == 0 ||
+        (load.command != NULL && (load.zone == NULL || load.rate <= 0)) ||
+        (load.rate > 0 && load.mode != MODE_UDP)) {
+        usage();
+    }
+    load.server.sin_family = AF_INET;
+    load.server.sin_port = htons((uint16_t)number(argv[optind + 1], 65535));
+    if (inet_pton(AF_INET, argv[optind], &load.server.sin_addr) != 1 ||
+        ntohl(load.server.sin_addr.s_addr) >> 24 != 127) {
+        fprintf(stderr, "load: %s is no address in 127.0.0.0/8\n", argv[optind]);
+        exit(2);
+    }
+    if (load.mode == MODE_CONNECTIONS) {
+        load.window = 1;
+    }
+    load.edns.payload = 1232;
+    enum draw draw = load.queries.draw;
+    if (queries_read(&load.queries, argv[optind + 2], &load.edns, limit) != 0) {
+        exit(1);
+    }
+    load.queries.draw = draw;
+}
+
+static void print_tally(double seconds) {
+    const struct tally *t = &load.tally;
+    printf("seconds=%.3f sent=%lu answered=%lu lost=%lu unsent=%lu late=%lu bad_question=%lu "
+           "bad_rcode=%lu empty=%lu truncated=%lu reconnects=%lu qps=%.0f p50=%.1f p99=%.1f max=%.1f",
+           seconds, t->sent, t->answered, t->lost, t->unsent, t->late, t->bad_question, t->bad_rcode,
+           t->empty, t->truncated, t->reconnects, (double)t->answered / seconds,
+           histogram_at(&t->latency, 0.5), histogram_at(&t->latency, 0.99),
+           (double)t->latency.max / 1000);
+}
+
+// Per answer: cpu is all that the server's processes and their core's ksoftirqd took; softirq is the
+// core's, and part of cpu or not as the kernel accounts for it (cpu.c).
+static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double seconds) {
+    double answers = load.tally.answered > 0 ? (double)load.tally.answered : 1;
+    double run = b->run - a->run + b->kernel - a->kernel;
+    double user = b->user - a->user;
+    double parts = user + b->system - a->system;
+    double user_share = parts > 0 ? user / parts : 0;
+    double softirq = b->core_softirq - a->core_softirq;
+    double other = b->core_busy - a->core_busy - run;
+    printf(" cpu=%.4f user=%.4f system=%.4f softirq=%.4f busy=%.3f other=%.3f", run * 1e6 / answers,
+           run * user_share * 1e6 / answers, run * (1 - user_share) * 1e6 / answers,
+           softirq * 1e6 / answers, run / seconds, other > 0 ? other / seconds : 0);
+}
+
+static double own_time(void) {
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+static void run_flat_out(void) {
+    bool (*turn)(struct load *, uint64_t, bool) = load.mode == MODE_UDP ? udp_turn : tcp_turn;
+    struct cpu_sums before;
+    struct cpu_sums after;
+    double own = 0;
+    uint64_t look_at_all = 0;
+    uint64_t begin = now_ns();
+    uint64_t warm = begin + (uint64_t)(load.warm_up * 1e9);
+    uint64_t end = 0; // not measuring yet
+    for (uint64_t now = begin; end == 0 || now < end;) {
+        bool everyone = now >= look_at_all;
+        if (everyone) {
+            look_at_all = now + 1000000U;
+        }
+        bool any = turn(&load, now, everyone);
+        uint64_t then = now_ns();
+        if (!any) {
+            pause_ns(2000);
+            load.waited += now_ns() - now;
+        }
+        now = then;
+        if (end == 0 && now >= warm) {
+            memset(&load.tally, 0, sizeof load.tally);
+            load.waited = 0;
+            cpu_read(&watch, &before);
+            own = own_time();
+            begin = now_ns();
+            end = begin + (uint64_t)(load.seconds * 1e9);
+        }
+    }
+    cpu_read(&watch, &after);
+    double seconds = (double)(now_ns() - begin) * 1e-9;
+    print_tally(seconds);
+    print_cpu(&before, &after, seconds);
+    printf(" wait=%.3f self=%.3f\n", (double)load.waited * 1e-9 / seconds,
+           (own_time() - own) / seconds);
+}
+
+static int run_rate(void) {
+    struct change change;
+    uint64_t begin = now_ns();
+    if (udp_rate(&load, &change) != 0) {
+        return 1;
+    }
+    print_tally((double)(now_ns() - begin) * 1e-9 - load.warm_up);
+    if (load.command != NULL) {
+        const struct tally *t = &load.tally;
+        printf(" p50_before=%.1f p99_before=%.1f lost_before=%lu lost_during=%lu change=%.4f "
+               "command=%.4f status=%d",
+               histogram_at(&change.before, 0.5), histogram_at(&change.before, 0.99),
+               change.lost_before,
+               t->lost + t->unsent + t->bad_rcode + t->empty - change.lost_before,
+               change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
+               change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1,
+               change.status);
+    }
+    printf("\n");
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    read_options(argc, argv);
+    int result = 1;
+    if (clients_make(&load) == 0) {
+        if (load.mode == MODE_UNTIL) {
+            double took = wait_until_right(&load, watch.pids[0]);
+            printf("until=%.4f\n", took);
+            result = took < 0;
+        } else if (load.rate > 0) {
+            result = run_rate();
+        } else {
+            run_flat_out();
+            result = 0;
+        }
+    }
+    clients_free(&load);
+    queries_free(&load.queries);
+    return result;
+}
