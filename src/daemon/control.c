@@ -40,12 +40,12 @@ enum {
     LINE_MAX_OCTETS = 64 * 1024,
     CONNECTIONS_MAX = 64, /* of a handful of tools; each can hold REPLY_ENOUGH and one answer */
     BACKLOG = 64,
-    IDLE_SECONDS = 300,   /* without a command */
-    SLOW_SECONDS = 30,    /* without reading anything of an answer */
+    IDLE_SECONDS = 300,        /* without a command */
+    SLOW_SECONDS = 30,         /* without reading anything of an answer */
     REPLY_ENOUGH = 256 * 1024, /* unread octets from which on no command is run */
     REPLY_LITTLE = 64 * 1024,  /* and at which it goes on */
     FLUSH_MS = 1000,
-    ACCEPT_PAUSE_MS = 500,     /* after accept() failed, for want of descriptors */
+    ACCEPT_PAUSE_US = 500000, /* after accept() failed, for want of descriptors */
     GROUPS_MAX = 256,
 };
 
@@ -64,7 +64,7 @@ struct control {
     struct evconnlistener *listener;
     struct event *pause;
     unsigned count;
-    TAILQ_HEAD(, connection) connections;
+    TAILQ_HEAD(connection_list, connection) connections;
     struct sockaddr_un address;
     dev_t device; /* of the socket file, to remove no other's */
     ino_t inode;
@@ -252,7 +252,7 @@ static void on_pause_over(evutil_socket_t fd, short events, void *context)
 static void on_accept_error(struct evconnlistener *listener, void *context)
 {
     struct control *control = context;
-    const struct timeval pause = {0, ACCEPT_PAUSE_MS * 1000};
+    const struct timeval pause = {0, ACCEPT_PAUSE_US};
     log_warning("control socket: accept: %s", strerror(errno));
     evconnlistener_disable(listener);
     event_add(control->pause, &pause);
@@ -384,7 +384,7 @@ int control_open(struct server *server, const char *path, uid_t user, gid_t grou
         free(control);
         return RR_EINVAL;
     }
-    strcpy(control->address.sun_path, path);
+    snprintf(control->address.sun_path, sizeof control->address.sun_path, "%s", path);
     int lock = -1, fd = -1;
     int error = lock_directory(path, user, group, &lock, diag);
     if (error == RR_OK) {
@@ -436,8 +436,9 @@ void control_close(struct control *control)
         unlink(path);
     }
     uint64_t deadline = clock_now_ns() + (uint64_t)FLUSH_MS * 1000000;
-    while (!TAILQ_EMPTY(&control->connections)) {
-        struct connection *connection = TAILQ_FIRST(&control->connections);
+    struct connection *connection;
+    while ((connection = TAILQ_FIRST(&control->connections)) != NULL) {
+        /* Closing takes it out of the list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
         flush(connection, deadline);
         close_connection(connection);
     }

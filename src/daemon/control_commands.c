@@ -71,6 +71,26 @@ static json_t *any_string(const char *text)
     return string;
 }
 
+static void set_number(json_t *object, const char *key, uint64_t value)
+{
+    json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static void set_text(json_t *object, const char *key, const char *text)
+{
+    json_object_set_new(object, key, any_string(text));
+}
+
+static void set_flag(json_t *object, const char *key, bool value)
+{
+    json_object_set_new(object, key, json_boolean(value));
+}
+
+static void set_null(json_t *object, const char *key)
+{
+    json_object_set_new(object, key, json_null());
+}
+
 static enum control_progress answer(struct control_call *call, json_t *result)
 {
     return add_json(call->reply, json_pack("{s:b, s:o}", "ok", 1, "result", result), 0) &&
@@ -133,15 +153,18 @@ static enum control_progress run_status(struct control_call *call, const json_t 
     size_t zones, serving;
     uint64_t generation;
     loader_totals(server->loader, &zones, &serving, &generation);
-    uint64_t uptime = (clock_now_ns() - server->started_ns) / 1000000000;
-    return answer(call, json_pack("{s:s, s:s, s:i, s:I, s:I, s:i, s:o, s:I, s:I, s:I}", "status",
-                                  states[server->state], "version", RRDNS_VERSION, "pid",
-                                  (int)getpid(), "started_at", (json_int_t)server->started_at,
-                                  "uptime", (json_int_t)uptime, "workers",
-                                  (int)net_workers(server->net), "listen",
-                                  listen_addresses(server), "zones", (json_int_t)zones,
-                                  "zones_serving", (json_int_t)serving, "generation",
-                                  (json_int_t)generation));
+    json_t *result = json_object();
+    set_text(result, "status", states[server->state]);
+    set_text(result, "version", RRDNS_VERSION);
+    set_number(result, "pid", (uint64_t)getpid());
+    set_number(result, "started_at", (uint64_t)server->started_at);
+    set_number(result, "uptime", (clock_now_ns() - server->started_ns) / 1000000000);
+    set_number(result, "workers", net_workers(server->net));
+    json_object_set_new(result, "listen", listen_addresses(server));
+    set_number(result, "zones", zones);
+    set_number(result, "zones_serving", serving);
+    set_number(result, "generation", generation);
+    return answer(call, result);
 }
 
 static json_t *each_worker(const struct counters *const *sets, unsigned workers)
@@ -162,7 +185,7 @@ static enum control_progress run_stats(struct control_call *call, const json_t *
         return control_refuse(call->reply, "\"per_worker\" is to be true or false");
     }
     unsigned workers = net_counter_sets(server->net);
-    const struct counters **sets = calloc((size_t)workers + 2, sizeof *sets);
+    const struct counters **sets = calloc((size_t)workers + 2, sizeof(struct counters *));
     if (sets == NULL) {
         return CONTROL_FAILED;
     }
@@ -182,28 +205,48 @@ static enum control_progress run_stats(struct control_call *call, const json_t *
 
 /* ---- zone, zones ---- */
 
-static json_t *zone_json(const struct server *server, const struct loader_zone_info *info)
+/* What is known of the version in service. */
+static void set_version(json_t *zone, const struct loader_zone_info *info)
 {
-    char name[NAME_MAX_TEXT];
     char loaded[sizeof "2000-01-01T00:00:00Z" + 8];
-    loader_name_text(info->name, name);
     time_t at = (time_t)info->loaded_at;
     struct tm tm;
     strftime(loaded, sizeof loaded, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&at, &tm));
+    if (info->serving) {
+        set_number(zone, "serial", info->serial);
+        set_text(zone, "loaded_at", loaded);
+        set_number(zone, "loaded_at_epoch", (uint64_t)info->loaded_at);
+    } else {
+        set_null(zone, "serial");
+        set_null(zone, "loaded_at");
+        set_null(zone, "loaded_at_epoch");
+    }
+    set_number(zone, "records", info->records);
+    set_number(zone, "names", info->nodes);
+    set_number(zone, "bytes", info->bytes);
+    set_flag(zone, "signed", false);
+}
+
+static json_t *zone_json(const struct server *server, const struct loader_zone_info *info)
+{
+    char name[NAME_MAX_TEXT];
     uint64_t queries, nxdomain, bytes;
+    loader_name_text(info->name, name);
     net_zone_counts(server->net, info->slot, &queries, &nxdomain, &bytes);
-    bool failed = info->last_error[0] != '\0';
-    return json_pack(
-        "{s:s, s:o, s:b, s:o, s:I, s:I, s:I, s:o, s:o, s:b, s:o, s:I, s:I, s:I}", "name", name,
-        "file", any_string(info->file), "serving", (int)info->serving, "serial",
-        info->serving ? json_integer(info->serial) : json_null(), "records",
-        (json_int_t)info->records, "names", (json_int_t)info->nodes, "bytes",
-        (json_int_t)info->bytes, "loaded_at", info->serving ? json_string(loaded) : json_null(),
-        "loaded_at_epoch", info->serving ? json_integer(info->loaded_at) : json_null(), "signed", 0,
-        "last_error", failed ? any_string(info->last_error) : json_null(), "queries",
-        (json_int_t)(queries - info->queries_base), "nxdomain",
-        (json_int_t)(nxdomain - info->nxdomain_base), "bytes_sent",
-        (json_int_t)(bytes - info->bytes_base));
+    json_t *zone = json_object();
+    set_text(zone, "name", name);
+    set_text(zone, "file", info->file);
+    set_flag(zone, "serving", info->serving);
+    set_version(zone, info);
+    if (info->last_error[0] != '\0') {
+        set_text(zone, "last_error", info->last_error);
+    } else {
+        set_null(zone, "last_error");
+    }
+    set_number(zone, "queries", queries - info->queries_base);
+    set_number(zone, "nxdomain", nxdomain - info->nxdomain_base);
+    set_number(zone, "bytes_sent", bytes - info->bytes_base);
+    return zone;
 }
 
 /* Reads a zone's name and what is known of it; else refuses and returns false. */
@@ -258,9 +301,10 @@ static void list_zone(void *context, const struct loader_zone_info *info)
     memcpy(call->after, info->name, sizeof call->after);
 }
 
-static enum control_progress list_zones(struct control_call *call, const uint8_t *after)
+static enum control_progress list_zones(struct control_call *call, bool begun)
 {
-    struct listing listing = {.call = call, .begun = after != NULL};
+    struct listing listing = {.call = call, .begun = begun};
+    const uint8_t *after = begun ? call->after : NULL;
     size_t told = loader_each(call->server->loader, after, LIST_PIECE, list_zone, &listing);
     if (listing.failed) {
         return CONTROL_FAILED;
@@ -274,13 +318,13 @@ static enum control_progress list_zones(struct control_call *call, const uint8_t
 static enum control_progress run_zones(struct control_call *call, const json_t *request)
 {
     (void)request;
-    return add_text(call->reply, "{\"ok\":true,\"result\":{\"zones\":[") ? list_zones(call, NULL)
-                                                                        : CONTROL_FAILED;
+    return add_text(call->reply, "{\"ok\":true,\"result\":{\"zones\":[") ? list_zones(call, false)
+                                                                         : CONTROL_FAILED;
 }
 
 enum control_progress control_more(struct control_call *call)
 {
-    return list_zones(call, call->after);
+    return list_zones(call, true);
 }
 
 /* ---- reload ---- */
@@ -300,7 +344,7 @@ static void set_entries(json_t *object, const char *key, const char *more, const
         }
     }
     if (all > json_array_size(list)) {
-        json_object_set_new(object, more, json_integer((json_int_t)(all - json_array_size(list))));
+        set_number(object, more, all - json_array_size(list));
     }
     json_object_set_new(object, key, list);
 }
@@ -314,17 +358,36 @@ static void set_diag(json_t *object, const struct diag *diag)
 static json_t *zone_result_json(const struct loader_zone_result *zone)
 {
     static const char *const outcomes[] = {
-        [LOADER_LOADED] = "loaded", [LOADER_UNCHANGED] = "unchanged", [LOADER_FAILED] = "failed",
+        [LOADER_LOADED] = "loaded",
+        [LOADER_UNCHANGED] = "unchanged",
+        [LOADER_FAILED] = "failed",
         [LOADER_REMOVED] = "removed",
     };
     char name[NAME_MAX_TEXT];
     loader_name_text(zone->name, name);
-    json_t *object = json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", name, "outcome",
-                               outcomes[zone->outcome], "serial", (json_int_t)zone->serial,
-                               "records", (json_int_t)zone->records, "milliseconds",
-                               (json_int_t)zone->milliseconds);
+    json_t *object = json_object();
+    set_text(object, "name", name);
+    set_text(object, "outcome", outcomes[zone->outcome]);
+    set_number(object, "serial", zone->serial);
+    set_number(object, "records", zone->records);
+    set_number(object, "milliseconds", (uint64_t)zone->milliseconds);
     set_diag(object, &zone->diag);
     return object;
+}
+
+/* The members of a reload's result but for the list of zones. */
+static json_t *reload_head(const struct server_reload_result *result)
+{
+    const struct loader_result *zones = result->zones;
+    json_t *head = json_object();
+    set_number(head, "loaded", zones->loaded);
+    set_number(head, "unchanged", zones->unchanged);
+    set_number(head, "failed", zones->failed);
+    set_number(head, "removed", zones->removed);
+    set_number(head, "milliseconds", (uint64_t)zones->milliseconds);
+    set_text(head, "restart_needed_for", result->restart);
+    set_diag(head, result->diag);
+    return head;
 }
 
 static enum control_progress answer_reload(struct evbuffer *reply,
@@ -337,18 +400,13 @@ static enum control_progress answer_reload(struct evbuffer *reply,
                       more);
     }
     if (result->error != RR_OK) {
-        return control_refuse(reply, "%s", result->error == RR_ESTATE ? "the server is stopping"
-                                                                      : rr_strerror(result->error));
+        bool stopping = result->error == RR_ESTATE;
+        return control_refuse(reply, "%s",
+                              stopping ? "the server is stopping" : rr_strerror(result->error));
     }
     const struct loader_result *zones = result->zones;
-    json_t *head = json_pack("{s:I, s:I, s:I, s:I, s:I, s:s}", "loaded", (json_int_t)zones->loaded,
-                             "unchanged", (json_int_t)zones->unchanged, "failed",
-                             (json_int_t)zones->failed, "removed", (json_int_t)zones->removed,
-                             "milliseconds", (json_int_t)zones->milliseconds, "restart_needed_for",
-                             result->restart);
-    set_diag(head, result->diag);
-    bool ok = add_text(reply, "{\"ok\":true,\"result\":{") && add_json(reply, head, JSON_EMBED) &&
-              add_text(reply, ",\"zones\":[");
+    bool ok = add_text(reply, "{\"ok\":true,\"result\":{") &&
+              add_json(reply, reload_head(result), JSON_EMBED) && add_text(reply, ",\"zones\":[");
     for (size_t i = 0; i < zones->count && ok; i++) {
         ok = (i == 0 || add_text(reply, ",")) &&
              add_json(reply, zone_result_json(&zones->zones[i]), 0);
@@ -430,8 +488,7 @@ static enum control_progress run_log(struct control_call *call, const json_t *re
     enum log_level level;
     const char *text = json_string_value(json_object_get(request, "level"));
     if (text == NULL || log_level_parse(text, &level) != RR_OK) {
-        return control_refuse(call->reply,
-                              "\"level\" is to be one of error, warning, info, debug");
+        return control_refuse(call->reply, "\"level\" is to be one of error, warning, info, debug");
     }
     log_set_level(level);
     return answer(call, json_pack("{s:s}", "level", log_level_name(level)));
@@ -452,9 +509,9 @@ static const struct command {
     const char *field; /* the one it may have besides "command"; NULL: none */
     enum control_progress (*run)(struct control_call *call, const json_t *request);
 } commands[] = {
-    {"status", NULL, run_status}, {"stats", "per_worker", run_stats},
+    {"status", NULL, run_status},    {"stats", "per_worker", run_stats},
     {"reload", "zones", run_reload}, {"zones", NULL, run_zones},
-    {"zone", "name", run_zone}, {"log", "level", run_log},
+    {"zone", "name", run_zone},      {"log", "level", run_log},
     {"stop", NULL, run_stop},
 };
 

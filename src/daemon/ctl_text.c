@@ -214,8 +214,7 @@ static void print_reloaded(const json_t *zone, FILE *out, FILE *err)
     } else if (outcome != NULL && strcmp(outcome, "removed") == 0) {
         fprintf(out, "%s: removed\n", string_of(zone, "name"));
     } else {
-        fprintf(out,
-                "%s: %s, serial %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " records\n",
+        fprintf(out, "%s: %s, serial %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT " records\n",
                 string_of(zone, "name"), printable(outcome), number_of(zone, "serial"),
                 number_of(zone, "records"));
     }
@@ -234,13 +233,12 @@ static void print_reload(const json_t *result, FILE *out, FILE *err)
     json_array_foreach (json_object_get(result, "zones"), i, zone) {
         print_reloaded(zone, out, err);
     }
-    fprintf(out,
-            "%" JSON_INTEGER_FORMAT " loaded, %" JSON_INTEGER_FORMAT
-            " unchanged, %" JSON_INTEGER_FORMAT " failed, %" JSON_INTEGER_FORMAT
-            " removed in %" JSON_INTEGER_FORMAT " ms\n",
-            number_of(result, "loaded"), number_of(result, "unchanged"),
-            number_of(result, "failed"), number_of(result, "removed"),
-            number_of(result, "milliseconds"));
+    fprintf(
+        out,
+        "%" JSON_INTEGER_FORMAT " loaded, %" JSON_INTEGER_FORMAT " unchanged, %" JSON_INTEGER_FORMAT
+        " failed, %" JSON_INTEGER_FORMAT " removed in %" JSON_INTEGER_FORMAT " ms\n",
+        number_of(result, "loaded"), number_of(result, "unchanged"), number_of(result, "failed"),
+        number_of(result, "removed"), number_of(result, "milliseconds"));
 }
 
 static void print_log(const json_t *result, FILE *out, FILE *err)

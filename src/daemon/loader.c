@@ -281,9 +281,9 @@ static void run_job(struct loader *loader, const struct job *job, struct loader_
         loader_work(&plan, !first, &loader->stop);
         error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
         if (error == RR_OK) {
-            error = put_in_force(loader, &plan,
-                                 job->has_settings ? &job->settings : &loader->world->settings,
-                                 result);
+            error =
+                put_in_force(loader, &plan,
+                             job->has_settings ? &job->settings : &loader->world->settings, result);
         }
         if (error == RR_OK) {
             result->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);

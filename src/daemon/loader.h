@@ -27,7 +27,7 @@ struct loader_zone_result {
     uint32_t serial; /* in service now, where there is one */
     size_t records;
     int64_t milliseconds; /* that loading took */
-    struct diag diag; /* faults and warnings */
+    struct diag diag;     /* faults and warnings */
 };
 
 /* What a job came to. LOADED, FAILED and REMOVED zones are listed one by one, in name order;
@@ -46,12 +46,12 @@ void loader_result_free(struct loader_result *result);
 struct loader_zone_info {
     uint8_t name[255];
     uint32_t slot;
-    bool serving;        /* some version of it is in service */
+    bool serving; /* some version of it is in service */
     uint32_t serial;
     uint64_t records, nodes, bytes;
-    int64_t loaded_at;   /* wall seconds */
+    int64_t loaded_at; /* wall seconds */
     char file[1024];
-    char last_error[512]; /* "" where the last load went well */
+    char last_error[512];                             /* "" where the last load went well */
     uint64_t queries_base, nxdomain_base, bytes_base; /* what the slot had counted before it */
 };
 
@@ -79,8 +79,8 @@ void loader_free(struct loader *loader);
  * loader's lock held. Without it slots of removed zones are not used again. (Workers write their
  * cells and the loader knows no net: the caller has net_zone_counts.)
  */
-typedef void loader_slot_counts(void *context, uint32_t slot, uint64_t *queries,
-                                uint64_t *nxdomain, uint64_t *bytes);
+typedef void loader_slot_counts(void *context, uint32_t slot, uint64_t *queries, uint64_t *nxdomain,
+                                uint64_t *bytes);
 void loader_set_slot_counts(struct loader *loader, loader_slot_counts *counts, void *context);
 
 /* Called once, from the coordinator thread, when a job is done. What *result holds is the callee's
@@ -113,8 +113,7 @@ int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_z
  * end. So a list of 200,000 zones is made piece by piece. Any thread.
  */
 size_t loader_each(struct loader *loader, const uint8_t *after, size_t limit,
-                   void (*each)(void *context, const struct loader_zone_info *info),
-                   void *context);
+                   void (*each)(void *context, const struct loader_zone_info *info), void *context);
 
 /* A zone's name as people and JSON get it, without the final dot but for the root's; text has
  * room for NAME_MAX_TEXT. */

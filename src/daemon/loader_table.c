@@ -236,23 +236,22 @@ static int plan_merge(const struct loader_table *old, const struct world *world,
 {
     size_t at_old = 0, at_new = 0;
     while (at_old < old->count || at_new < plan->table.count) {
-        int order = at_new == plan->table.count ? -1
-                    : at_old == old->count
-                        ? 1
-                        : compare_names(old->entries[at_old]->name, wanted[at_new]->name);
+        struct loader_entry *entry = at_old < old->count ? old->entries[at_old] : NULL;
+        const struct loader_wish *wish = at_new < plan->table.count ? wanted[at_new] : NULL;
+        int order = wish == NULL ? -1 : entry == NULL ? 1 : compare_names(entry->name, wish->name);
         struct loader_item *item = &plan->items[plan->count];
         if (order <= 0) {
-            item->entry = old->entries[at_old];
+            item->entry = entry;
             item->served = served_at(world, at_old++);
         } else {
-            int error = plan_fresh(wanted[at_new], slots, item);
+            int error = plan_fresh(wish, slots, item);
             if (error != RR_OK) {
                 return error;
             }
         }
         plan->count++;
         if (order >= 0) {
-            item->file = wanted[at_new]->file;
+            item->file = wish->file;
             item->position = (uint32_t)at_new;
             plan->table.entries[at_new++] = item->entry;
         }
@@ -271,7 +270,7 @@ int loader_plan_all(const struct loader_table *table, const struct world *world,
     const struct loader_wish **wanted = NULL;
     int error = table_prepare(&plan->table, wishes);
     if (error == RR_OK) {
-        wanted = calloc(wishes->count > 0 ? wishes->count : 1, sizeof *wanted);
+        wanted = calloc(wishes->count + 1, sizeof(struct loader_wish *));
         plan->items = items_new(table->count + wishes->count);
         error = wanted != NULL && plan->items != NULL ? RR_OK : RR_ENOMEM;
     }
@@ -330,6 +329,7 @@ void loader_plan_free(struct loader_plan *plan, struct loader_slots *slots, bool
 {
     for (size_t i = 0; i < plan->count; i++) {
         struct loader_item *item = &plan->items[i];
+        /* Counted are only items that are there. NOLINTNEXTLINE(clang-analyzer-core.*) */
         zone_unref(item->zone);
         source_list_clear(&item->sources);
         diag_clear(&item->diag);

@@ -86,24 +86,24 @@ void loader_wishes_free(struct loader_wishes *wishes);
 /* A zone that a job looks at, and what became of it. */
 struct loader_item {
     struct loader_entry *entry;
-    const char *file;        /* to be loaded from; NULL: the zone is no longer wanted */
-    struct zone *served;     /* the version in service; NULL: none. No reference. */
-    uint32_t position;       /* in the new table */
-    bool fresh;              /* the entry was made by this plan */
+    const char *file;    /* to be loaded from; NULL: the zone is no longer wanted */
+    struct zone *served; /* the version in service; NULL: none. No reference. */
+    uint32_t position;   /* in the new table */
+    bool fresh;          /* the entry was made by this plan */
     enum loader_outcome outcome;
-    struct zone *zone;       /* LOADED: the new version, its reference the item's */
+    struct zone *zone;          /* LOADED: the new version, its reference the item's */
     struct source_list sources; /* of it */
-    int64_t milliseconds;    /* that loading took */
+    int64_t milliseconds;       /* that loading took */
     struct diag diag;
-    char *new_file;          /* for the entry, where it changes */
-    char *new_error;         /* FAILED: for the entry */
+    char *new_file;  /* for the entry, where it changes */
+    char *new_error; /* FAILED: for the entry */
 };
 
 struct loader_plan {
-    bool named;       /* of zones asked for by name */
-    bool same_names;  /* table is the one in force */
+    bool named;      /* of zones asked for by name */
+    bool same_names; /* table is the one in force */
     struct loader_table table;
-    size_t count;     /* items, in canonical order of names */
+    size_t count; /* items, in canonical order of names */
     struct loader_item *items;
 };
 

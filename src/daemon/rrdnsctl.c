@@ -86,9 +86,9 @@ static const struct command {
     int least, most; /* words after it */
     json_t *(*request)(char **words);
 } commands[] = {
-    {"status", 0, 0, plain_request},    {"stats", 0, 1, stats_request},
+    {"status", 0, 0, plain_request},       {"stats", 0, 1, stats_request},
     {"reload", 0, 100000, reload_request}, {"zones", 0, 0, plain_request},
-    {"zone", 1, 1, zone_request},       {"log", 1, 1, log_request},
+    {"zone", 1, 1, zone_request},          {"log", 1, 1, log_request},
     {"stop", 0, 0, plain_request},
 };
 
@@ -120,7 +120,7 @@ static int connect_to(const char *path, int *status)
         fprintf(stderr, "rrdnsctl: %s: too long for a socket's path\n", path);
         return -1;
     }
-    strcpy(address.sun_path, path);
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", path);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof address) != 0) {
         bool forbidden = errno == EACCES || errno == EPERM;
@@ -152,7 +152,7 @@ static void send_line(int fd, const char *line)
 /* The answer's line with its newline, to be freed; NULL where the connection ends before. */
 static char *receive_line(int fd, size_t *size)
 {
-    size_t room = 64 * 1024;
+    size_t room = LINE_MAX_OCTETS;
     char *line = malloc(room);
     *size = 0;
     while (line != NULL) {
@@ -239,8 +239,10 @@ static int talk(int fd, const char *command, const char *line, bool as_json)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"socket", required_argument, NULL, 's'}, {"json", no_argument, NULL, 'j'},
-        {"version", no_argument, NULL, 'V'},      {"help", no_argument, NULL, 'h'},
+        {"socket", required_argument, NULL, 's'},
+        {"json", no_argument, NULL, 'j'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
         {NULL, 0, NULL, 0},
     };
     const char *path = default_socket;

@@ -8,7 +8,6 @@
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "dns/rrtype.h"
 
@@ -17,10 +16,10 @@ static const char *const opcode_names[] = {
 };
 
 static const char *const rcode_names[] = {
-    [0] = "NOERROR",  [1] = "FORMERR",  [2] = "SERVFAIL", [3] = "NXDOMAIN",  [4] = "NOTIMP",
-    [5] = "REFUSED",  [6] = "YXDOMAIN", [7] = "YXRRSET",  [8] = "NXRRSET",   [9] = "NOTAUTH",
-    [10] = "NOTZONE", [11] = "DSOTYPENI", [16] = "BADVERS", [17] = "BADKEY", [18] = "BADTIME",
-    [19] = "BADMODE", [20] = "BADNAME", [21] = "BADALG",  [22] = "BADTRUNC", [23] = "BADCOOKIE",
+    [0] = "NOERROR",  [1] = "FORMERR",    [2] = "SERVFAIL", [3] = "NXDOMAIN",  [4] = "NOTIMP",
+    [5] = "REFUSED",  [6] = "YXDOMAIN",   [7] = "YXRRSET",  [8] = "NXRRSET",   [9] = "NOTAUTH",
+    [10] = "NOTZONE", [11] = "DSOTYPENI", [16] = "BADVERS", [17] = "BADKEY",   [18] = "BADTIME",
+    [19] = "BADMODE", [20] = "BADNAME",   [21] = "BADALG",  [22] = "BADTRUNC", [23] = "BADCOOKIE",
 };
 
 static void name_or_number(const char *const *names, size_t count, const char *prefix, size_t index,
@@ -43,7 +42,7 @@ void stats_label(const struct counter_info *info, size_t index, char *label)
         break;
     case LABELS_RCODE:
         if (last) {
-            strcpy(label, "other");
+            snprintf(label, STATS_LABEL_MAX, "other");
         } else {
             name_or_number(rcode_names, sizeof rcode_names / sizeof rcode_names[0], "RCODE", index,
                            label);
@@ -51,14 +50,14 @@ void stats_label(const struct counter_info *info, size_t index, char *label)
         break;
     case LABELS_RRTYPE:
         if (last) {
-            strcpy(label, "other");
+            snprintf(label, STATS_LABEL_MAX, "other");
         } else {
             rrtype_to_text((uint16_t)index, label);
         }
         break;
     case LABELS_LATENCY:
         if (last) {
-            strcpy(label, "inf");
+            snprintf(label, STATS_LABEL_MAX, "inf");
         } else {
             snprintf(label, STATS_LABEL_MAX, "%" PRIu64, UINT64_C(1) << index);
         }
@@ -134,6 +133,7 @@ static uint64_t percentile(const uint64_t *buckets, uint64_t all, unsigned perce
 
 json_t *stats_gauges(const struct counters *const *sets, size_t count)
 {
+    static const unsigned percents[] = {50, 90, 99};
     uint64_t buckets[BUCKETS], all = 0;
     for (size_t i = 0; i < BUCKETS; i++) {
         buckets[i] = sum(sets, count, COUNTER_latency + i);
@@ -142,9 +142,14 @@ json_t *stats_gauges(const struct counters *const *sets, size_t count)
     /* Read at different moments, a connection may be seen closed before it is seen accepted. */
     uint64_t closed = sum(sets, count, COUNTER_tcp_closed);
     uint64_t accepted = sum(sets, count, COUNTER_tcp_accepted);
-    return json_pack("{s:I, s:I, s:I, s:I}", "tcp_open",
-                     (json_int_t)(accepted > closed ? accepted - closed : 0), "latency_p50_ns",
-                     (json_int_t)percentile(buckets, all, 50), "latency_p90_ns",
-                     (json_int_t)percentile(buckets, all, 90), "latency_p99_ns",
-                     (json_int_t)percentile(buckets, all, 99));
+    uint64_t open = accepted > closed ? accepted - closed : 0;
+    json_t *object = json_object();
+    json_object_set_new(object, "tcp_open", json_integer((json_int_t)open));
+    for (size_t i = 0; i < sizeof percents / sizeof percents[0]; i++) {
+        char name[STATS_LABEL_MAX];
+        uint64_t ns = percentile(buckets, all, percents[i]);
+        snprintf(name, sizeof name, "latency_p%u_ns", percents[i]);
+        json_object_set_new(object, name, json_integer((json_int_t)ns));
+    }
+    return object;
 }

@@ -84,8 +84,9 @@ static void count(struct client *client, size_t cell, uint64_t amount)
 }
 
 /* Nothing more will be said: FIN, and then only the client's is waited for. */
-static void finish(struct client *client)
+static void finish(struct client *client, uint64_t now)
 {
+    client->since = now;
     shutdown(client->fd, SHUT_WR);
     client->state = CLIENT_FINISHING;
 }
@@ -246,7 +247,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
                 count(client, COUNTER_tcp_malformed, 1);
             }
             if (malformed || at_its_limit(client, 0)) {
-                finish(client);
+                finish(client, now);
             }
             break;
         }

@@ -17,8 +17,9 @@
 
 enum {
     /*
-     * Plans of one batch. A plan has at most 64 KiB / 16 octets of records, 4096 items of 32
-     * octets; datagrams at most a few dozen. Only what is used is touched.
+     * Plans of one batch. A plan has at most 64 KiB / 16 octets of records, 4096 items of 24
+     * octets; datagrams at most a few dozen. Only what is used is touched. Where it does not
+     * suffice for all of a batch, the batch is planned and rendered in parts.
      */
     SCRATCH_SIZE = 1 << 20,
 };
@@ -193,7 +194,8 @@ static void plan_error(struct plan *plan, uint16_t rcode, int ede)
     *plan = (struct plan){.rcode = rcode, .ede = (int16_t)ede};
 }
 
-/* Plans the answer of one query; leaf is where the search ended, if it has a zone. */
+/* Plans the answer of one query; leaf is where the search ended, if it has a zone. plan.failed is
+ * set where the memory for plans did not suffice. */
 static void plan_one(struct serve *s, const struct world *world, struct slot *slot, bool stream,
                      size_t limit, arena_ref leaf)
 {
@@ -223,9 +225,6 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
         }
         plan_chain(slot, world, &match);
     }
-    if (a->plan.failed) {
-        plan_error(&a->plan, RCODE_SERVFAIL, EDE_OTHER);
-    }
 }
 
 /* What the answer may have in octets. */
@@ -243,16 +242,35 @@ static size_t answer_limit(const struct query *q, const struct settings *setting
     return limit < request->out_size ? limit : request->out_size;
 }
 
-static void plan_all(struct serve *s, const struct world *world,
-                     const struct serve_request *requests, size_t count, const arena_ref *leaves)
+/*
+ * Plans queries from the first on, as many as the memory for plans holds but at least one; returns
+ * how far it got. All of a batch, but for streams that ask for the largest answers again and again.
+ */
+static size_t plan_some(struct serve *s, const struct world *world,
+                        const struct serve_request *requests, size_t first, size_t count,
+                        const arena_ref *leaves)
 {
-    for (size_t i = 0; i < count; i++) {
+    s->scratch.front = 0;
+    s->scratch.back = SCRATCH_SIZE;
+    for (size_t i = first; i < count; i++) {
         struct slot *slot = &s->slots[i];
-        if (slot->status != QUERY_DROP) {
-            size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
-            plan_one(s, world, slot, requests[i].stream, limit, leaves[i]);
+        if (slot->status == QUERY_DROP) {
+            continue;
+        }
+        size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
+        uint32_t position = slot->position;
+        const struct zone *zone = slot->zone;
+        plan_one(s, world, slot, requests[i].stream, limit, leaves[i]);
+        if (slot->answer.plan.failed && i > first) {
+            slot->position = position;
+            slot->zone = zone;
+            return i; /* again, with all of the memory */
+        }
+        if (slot->answer.plan.failed) {
+            plan_error(&slot->answer.plan, RCODE_SERVFAIL, EDE_OTHER);
         }
     }
+    return count;
 }
 
 static const char *ede_text(const struct plan *plan)
@@ -388,15 +406,14 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
                    size_t count, struct serve_stream *stream, uint32_t wall)
 {
     arena_ref leaves[SERVE_BATCH] = {0};
-    s->scratch.front = 0;
-    s->scratch.back = SCRATCH_SIZE;
-
     parse_all(s, requests, count);
     locate_all(s, world, count);
     search_all(s, count, leaves);
-    plan_all(s, world, requests, count, leaves);
 
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0, planned = 0; i < count; i++) {
+        if (i == planned) {
+            planned = plan_some(s, world, requests, i, count, leaves);
+        }
         struct slot *slot = &s->slots[i];
         struct serve_request *request = &requests[i];
         if (slot->status == QUERY_DROP) {

@@ -22,10 +22,10 @@
 
 /* Where an image's octets come from. */
 struct source {
-    const char *name;     /* for messages */
-    int fd;               /* -1: from data */
+    const char *name; /* for messages */
+    int fd;           /* -1: from data */
     const uint8_t *data;
-    uint64_t size;        /* octets in all */
+    uint64_t size; /* octets in all */
 };
 
 static void checksum(const void *arena, size_t size, uint8_t sum[16])
@@ -161,16 +161,16 @@ static int check_header(const struct source *source, const struct image_header *
         return RR_EFORMAT;
     }
     if (header->size != size - sizeof *header) {
-        return refuse(source, diag, header->size > size - sizeof *header
-                                        ? "zone image is cut short"
-                                        : "zone image is longer than it says");
+        return refuse(source, diag,
+                      header->size > size - sizeof *header ? "zone image is cut short"
+                                                           : "zone image is longer than it says");
     }
     return RR_OK;
 }
 
 /* Fills the arena with the octets that follow the header. */
-static int load_arena(struct source *source, const struct image_header *header,
-                      struct arena *arena, struct diag *diag)
+static int load_arena(struct source *source, const struct image_header *header, struct arena *arena,
+                      struct diag *diag)
 {
     int error = arena_restore(arena, (size_t)header->size);
     if (error != RR_OK) {

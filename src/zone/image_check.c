@@ -132,16 +132,13 @@ static int check_key(struct check *c, const struct node *node)
     const struct node *parent = c->path[c->depth - 1].node;
     static const uint8_t root[1];
     uint8_t label[NAME_MAX_OCTETS];
-    struct key again;
     size_t start = parent->key_size;
     size_t size = key_to_name(key + start, (size_t)node->key_size - start, root, label);
-    if (size == 0 || size != 2u + label[0]) {
-        return broken(c, node, "a name whose parent isn't there");
-    }
-    key_from_name(label, &again);
-    if (again.size != node->key_size - start ||
-        memcmp(again.symbols, key + start, again.size) != 0) {
+    if (size == 0) {
         return broken(c, node, "a key that no name has");
+    }
+    if (size != 2u + label[0]) {
+        return broken(c, node, "a name whose parent isn't there");
     }
     size_t whole = (size_t)parent->name_size + size - 1;
     if (whole > NAME_MAX_OCTETS || node->name_size != whole) {
@@ -294,11 +291,13 @@ static int check_nodes(struct check *c)
         if (error != RR_OK) {
             return error;
         }
+        size_t common = 0;
+        if (c->before != NULL) {
+            common = key_common(node_key(c->before), c->before->key_size, node_key(node),
+                                node->key_size);
+        }
         c->nodes[c->count] = ref;
-        c->common[c->count++] =
-            c->before == NULL ? 0
-                              : (uint16_t)key_common(node_key(c->before), c->before->key_size,
-                                                     node_key(node), node->key_size);
+        c->common[c->count++] = (uint16_t)common;
         c->before = node;
         ref += node->size / ARENA_UNIT;
     } while (ref_of(c, node) != head->last);
@@ -327,8 +326,7 @@ static int check_tree(struct check *c)
 {
     const struct zone_head *head = c->zone->head;
     size_t size = (size_t)head->radix_size * sizeof(struct radix_entry);
-    if (!is_inside(c, head->radix, size) ||
-        radix_count(c->common, c->count) != head->radix_size) {
+    if (!is_inside(c, head->radix, size) || radix_count(c->common, c->count) != head->radix_size) {
         return broken(c, head, "the search tree isn't as large as the head says");
     }
     struct radix_entry *entries = malloc(size);
@@ -371,8 +369,7 @@ static bool is_target_good(const struct check *c, const struct node *node, uint1
     if ((entry->flags & ~free_flags) != wanted) {
         return false;
     }
-    return entry->node == 0 ||
-           entry->node == (self ? ref_of(c, node) : find_node(c, target));
+    return entry->node == 0 || entry->node == (self ? ref_of(c, node) : find_node(c, target));
 }
 
 static int check_targets_of(struct check *c, const struct node *node, const struct rrset *rrset,

@@ -71,11 +71,12 @@ static void unclosed(struct lexer *lexer, const char *open, size_t open_line, co
     lexer_fault(lexer, open_line, "the %s opened here is never closed", what);
 }
 
-/* p is behind the opening quote. */
+/* p is behind the opening quote. A NUL is told behind the closing one, so that what follows is not
+ * taken for more of the string. */
 static void read_quoted(struct lexer *lexer, const char *p)
 {
     const char *start = p;
-    size_t lines = 0;
+    size_t lines = 0, nul_line = 0;
     lexer->token.escaped = false;
     for (; *p != '"'; p++) {
         if (*p == '\\') {
@@ -88,14 +89,15 @@ static void read_quoted(struct lexer *lexer, const char *p)
                 unclosed(lexer, start - 1, lexer->line, "quote");
                 return;
             }
-            lexer->line += lines;
-            no_token(lexer, p, "a NUL octet inside quotes");
-            return;
+            nul_line = nul_line == 0 ? lexer->line + lines : nul_line;
         }
     }
-    set_token(lexer, TOKEN_QUOTED, start, p);
+    set_token(lexer, nul_line == 0 ? TOKEN_QUOTED : TOKEN_FAULT, start, p);
     lexer->line += lines;
     lexer->at = p + 1;
+    if (nul_line != 0) {
+        lexer_fault(lexer, nul_line, "a NUL octet inside quotes");
+    }
 }
 
 static void read_word(struct lexer *lexer, const char *p)
@@ -289,7 +291,7 @@ void lexer_recover(struct lexer *lexer, struct lexer_fault *more)
         lexer->fault = first;
         return;
     }
-    if (!first_unclosed && first.line < lexer->fault.line) {
+    if (!first_unclosed && first.line <= lexer->fault.line) {
         *more = lexer->fault;
         lexer->fault = first;
     }

@@ -147,8 +147,8 @@ int lexer_refused(struct lexer *lexer, const char *reason);
 
 /*
  * After a fault: moves behind the entry, so that lexer_next begins the next one. Where a parenthesis
- * or quote turns out to have no end, lexer->fault tells that instead of what it told before if that
- * stood behind it, and `more` (else left alone) tells what else there is to report.
+ * or quote turns out to have no end, that is told in `more` (else left alone); or in lexer->fault
+ * instead of what that told before, if that stands on a later line, being its consequence.
  */
 void lexer_recover(struct lexer *lexer, struct lexer_fault *more);
 

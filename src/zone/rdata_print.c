@@ -126,7 +126,7 @@ static void put_bitmap(struct wire_writer *out, const uint8_t *data, size_t size
                     wire_write_u8(out, ' ');
                 }
                 first = false;
-                put_type(out, (uint16_t)(data[at] << 8 | bit));
+                put_type(out, (uint16_t)((unsigned)data[at] << 8 | bit));
             }
         }
     }

@@ -16,8 +16,8 @@
 #include "dns/wire.h"
 
 enum {
-    POINTER = 0xc0,      /* a first octet from here on is a placeholder's */
-    OWNER_VALUES = 256,  /* placeholders below this point to the owner */
+    POINTER = 0xc0,     /* a first octet from here on is a placeholder's */
+    OWNER_VALUES = 256, /* placeholders below this point to the owner */
     /* RDATA with compressible names, in full: at most two, and 20 octets (SOA). */
     EXPANDED_MAX = 2 * NAME_MAX_OCTETS + 20,
 };
@@ -227,8 +227,8 @@ const char *rrset_check(const struct rrset *rrset, size_t room,
     if ((size_t)MESSAGE_HEADER + owner->size + 4 + rrset->block_size > MESSAGE_MAX) {
         return "an RRset is too large for a message";
     }
-    bool single = rrset->type == RRTYPE_CNAME || rrset->type == RRTYPE_DNAME ||
-                  rrset->type == RRTYPE_SOA;
+    bool single =
+        rrset->type == RRTYPE_CNAME || rrset->type == RRTYPE_DNAME || rrset->type == RRTYPE_SOA;
     if (rrset->count == 0 || (single && rrset->count > 1)) {
         return "an RRset has too few or too many records";
     }

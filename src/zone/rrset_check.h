@@ -12,7 +12,7 @@
 struct rrset_check_owner {
     const uint8_t *name; /* whole wire name; case does not matter */
     uint8_t size;
-    uint8_t shared;      /* octets of its end that may be pointed into: less for a wildcard */
+    uint8_t shared; /* octets of its end that may be pointed into: less for a wildcard */
 };
 
 /*

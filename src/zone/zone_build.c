@@ -292,11 +292,12 @@ static bool add_owner(struct build *b, size_t low, size_t high)
     bool has_ns = zone_group_find(&b->group, RRTYPE_NS) != NULL;
     uint8_t name[NAME_MAX_OCTETS];
     record_owner_name(b->records, owner, name);
+    bool wildcard = is_wildcard_label(b, key, owner->key_size);
     struct rrset_owner place = {
         .name = name,
         .size = owner->name_size,
-        .wildcard = is_wildcard_label(b, key, owner->key_size),
-        .delegation = has_ns && !record_owner_is_apex(owner),
+        .wildcard = wildcard,
+        .delegation = has_ns && !wildcard && !record_owner_is_apex(owner),
         .apex = b->records->apex,
     };
     struct node_content content = {

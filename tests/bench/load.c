@@ -205,11 +205,10 @@ static void run_flat_out(void) {
 
 static int run_rate(void) {
     struct change change;
-    uint64_t begin = now_ns();
     if (udp_rate(&load, &change) != 0) {
         return 1;
     }
-    print_tally((double)(now_ns() - begin) * 1e-9 - load.warm_up);
+    print_tally(change.measured);
     if (load.command != NULL) {
         const struct tally *t = &load.tally;
         printf(" p50_before=%.1f p99_before=%.1f lost_before=%lu lost_during=%lu change=%.4f "

@@ -130,6 +130,7 @@ struct change {
     int status;        // its exit status
     uint64_t seen;     // when the new serial was seen; 0: never
     uint64_t lost_before;
+    double measured;   // seconds for which questions were asked and counted
     struct histogram before; // latencies before the change
 };
 

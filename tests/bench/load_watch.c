@@ -257,6 +257,7 @@ int udp_rate(struct load *load, struct change *change) {
             expire_at = now + second / 20;
         }
     }
+    change->measured = (double)(now_ns() - warm) * 1e-9;
     // Answers on their way are waited for, at most as long as an answer may take.
     for (uint64_t until = now_ns() + load->timeout; now_ns() < until;) {
         unsigned open = 0;

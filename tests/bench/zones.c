@@ -294,7 +294,7 @@ static void hosts(uint64_t number, uint64_t questions) {
         if (bits % 2 == 0) {
             address(out, "www", bits);
         } else {
-            fprintf(out, "www CNAME @\n");
+            fprintf(out, "www CNAME %s.\n", name); // YADIFA knows no @ here
         }
         fprintf(out, "@ MX 10 mail\n");
         address(out, "mail", bits >> 8);

@@ -26,6 +26,7 @@
 enum {
     CHILDREN_MAX = 64,
     BUFFERS = 8,
+    TEXTS = 4096,
     TEXT_MAX = 65536,
     /* A little under the runner's limits (tools/run-tests): the alarm tells more. */
     ALARM_SECONDS = 110,
@@ -34,6 +35,8 @@ enum {
 
 static char directory[PATH_MAX];
 static volatile pid_t children[CHILDREN_MAX];
+static char *texts[TEXTS];
+static unsigned texts_next;
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1
@@ -94,30 +97,44 @@ const char *harness_dir(void)
     return directory;
 }
 
+/* Keeps a copy of text until as many more have come as there is room for. */
+static const char *keep(const char *text)
+{
+    unsigned place = texts_next++ % TEXTS;
+    free(texts[place]);
+    texts[place] = strdup(text);
+    ck_assert_ptr_nonnull(texts[place]);
+    return texts[place];
+}
+
+static void forget_texts(void)
+{
+    for (unsigned i = 0; i < TEXTS; i++) {
+        free(texts[i]);
+        texts[i] = NULL;
+    }
+}
+
 const char *harness_path(const char *format, ...)
 {
-    static char paths[BUFFERS][PATH_MAX];
-    static unsigned next;
-    char *path = paths[next++ % BUFFERS];
-    int size = snprintf(path, PATH_MAX, "%s/", directory);
+    static char path[2 * PATH_MAX];
+    int size = snprintf(path, sizeof path, "%s/", directory);
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(path + size, PATH_MAX - (size_t)size, format, arguments);
+    vsnprintf(path + size, sizeof path - (size_t)size, format, arguments);
     va_end(arguments);
-    return path;
+    return keep(path);
 }
 
 const char *format_text(const char *format, ...)
 {
-    static char texts[BUFFERS][TEXT_MAX];
-    static unsigned next;
-    char *text = texts[next++ % BUFFERS];
+    static char text[TEXT_MAX];
     va_list arguments;
     va_start(arguments, format);
     int size = vsnprintf(text, TEXT_MAX, format, arguments);
     va_end(arguments);
     ck_assert_msg(size >= 0 && size < TEXT_MAX, "a text is too long");
-    return text;
+    return keep(text);
 }
 
 /* ---- Files ---- */
@@ -205,6 +222,21 @@ void pause_ms(unsigned ms)
 
 /* ---- Children ---- */
 
+static void on_end(int signal_number);
+
+/*
+ * Check has handlers of its own while tests run; without a process for each test, theirs would
+ * kill our whole process group (kill(0)). So ours are put in their place once a test begins.
+ */
+static void take_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_end};
+    sigaction(SIGALRM, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+}
+
 static void remember(pid_t pid)
 {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
@@ -260,6 +292,7 @@ static _Noreturn void be_child(const char *const argv[], const char *log)
 
 pid_t child_start(const char *const argv[], const char *log)
 {
+    take_signals();
     fflush(NULL);
     pid_t pid = fork();
     ck_assert_msg(pid >= 0, "fork: %s", strerror(errno));
@@ -373,11 +406,7 @@ static void prepare(const char *name)
         fprintf(stderr, "%s: %s\n", directory, strerror(errno));
         exit(2);
     }
-    struct sigaction action = {.sa_handler = on_end};
-    sigaction(SIGALRM, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGHUP, &action, NULL);
+    take_signals();
     signal(SIGPIPE, SIG_IGN);
     /* Tests open thousands of connections. */
     struct rlimit files;
@@ -398,6 +427,7 @@ int harness_main(const char *name, Suite *(*suite)(void))
     int failed = srunner_ntests_failed(runner);
     srunner_free(runner);
     kill_children();
+    forget_texts();
     if (failed == 0) {
         nftw(directory, remove_one, 16, FTW_DEPTH | FTW_PHYS);
     } else {

@@ -33,11 +33,11 @@ unsigned harness_slow(void);
 /* The longest that anything that should happen is waited for. */
 int harness_patience_ms(void);
 
-/* The program's own temporary directory; a path in it (static buffers, eight in turn). */
+/* The program's own temporary directory; a path in it (as format_text). */
 const char *harness_dir(void);
 const char *harness_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Text by format, in one of eight static buffers of 64 KiB in turn. */
+/* Text by format, up to 64 KiB; it lasts for the next 4095 calls. */
 const char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* ---- Files ---- */

@@ -172,7 +172,7 @@ static inline void desk_question(struct desk *d, const uint8_t *name, uint16_t t
 static inline void desk_node(struct desk *d, const struct zone *zone, const struct node *node,
                              desk_answered *answered, void *context)
 {
-    static const uint16_t types[] = {RRTYPE_A,  RRTYPE_NS, RRTYPE_DS,
+    static const uint16_t types[] = {RRTYPE_A,  RRTYPE_NS,    RRTYPE_DS,
                                      RRTYPE_MX, RRTYPE_HTTPS, RRTYPE_ANY};
     static uint8_t rdata[MESSAGE_MAX];
     uint8_t name[NAME_MAX_OCTETS], below[2 + NAME_MAX_OCTETS] = {1, 'q'};

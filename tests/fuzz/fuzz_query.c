@@ -88,7 +88,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     /* Silence is for what is no query, and for what asks more of the answer's end than fits. */
-    require(query_size < MESSAGE_HEADER || (query[2] & 0x80) != 0 ||
-            wire_get_u16(query + 10) > 0);
+    require(query_size < MESSAGE_HEADER || (query[2] & 0x80) != 0 || wire_get_u16(query + 10) > 0);
     return 0;
 }

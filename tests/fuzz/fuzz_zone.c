@@ -62,7 +62,8 @@ static struct zone *load(const char *text, size_t size, struct diag *diag)
 static void check_same(const struct zone *a, const struct zone *b, const char *what)
 {
     require(a->arena.used == b->arena.used &&
-                memcmp(a->arena.base, b->arena.base, a->arena.used) == 0, what, NULL);
+                memcmp(a->arena.base, b->arena.base, a->arena.used) == 0,
+            what, NULL);
 }
 
 static void check_text(const struct zone *zone)

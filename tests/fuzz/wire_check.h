@@ -112,8 +112,8 @@ static inline bool wire_check_message(const uint8_t *message, size_t size)
         }
         at += 4;
     }
-    size_t records = (size_t)wire_get_u16(message + 6) + wire_get_u16(message + 8) +
-                     wire_get_u16(message + 10);
+    size_t records =
+        (size_t)wire_get_u16(message + 6) + wire_get_u16(message + 8) + wire_get_u16(message + 10);
     while (records-- > 0) {
         if (!wire_check_record(message, size, &at)) {
             return false;

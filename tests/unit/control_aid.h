@@ -44,12 +44,12 @@ static struct {
     char socket[128];
 
     /* Set before aid_start. */
-    size_t zones;          /* z000000.example to this many */
-    int reload_ms;         /* that a reload takes */
+    size_t zones;  /* z000000.example to this many */
+    int reload_ms; /* that a reload takes */
     int reload_error;
     struct loader_result reload;
     struct diag reload_diag;
-    unsigned reloads;      /* asked for */
+    unsigned reloads; /* asked for */
 } aid;
 
 const struct counters *net_counters(const struct net *net, unsigned worker)
@@ -230,8 +230,8 @@ static inline void aid_start(void)
 {
     struct diag diag = {0};
     aid_prepare();
-    int error = control_open(&aid.server, aid.socket, (uid_t)-1, (gid_t)-1, &aid.server.control,
-                             &diag);
+    int error =
+        control_open(&aid.server, aid.socket, (uid_t)-1, (gid_t)-1, &aid.server.control, &diag);
     ck_assert_msg(error == RR_OK, "%s", diag_first_fault(&diag));
     ck_assert_int_eq(pthread_create(&aid.thread, NULL, aid_loop, NULL), 0);
 }

@@ -3,7 +3,7 @@
 #include <ldns/ldns.h>
 #include <string.h>
 
-enum { BUFFERS = 32 };
+enum { BUFFERS = 256 };
 
 const uint8_t *names_wire(const char *text)
 {

@@ -12,12 +12,12 @@
 #include "unit.h"
 
 /*
- * The wire form of an absolute name in text, read by ldns. In one of 32 buffers in turn: good until
+ * The wire form of an absolute name in text, read by ldns. In one of 256 buffers in turn: good until
  * as many more names were asked for.
  */
 const uint8_t *names_wire(const char *text);
 
-/* Text of a wire name, in one of 32 buffers in turn. */
+/* Text of a wire name, in one of 256 buffers in turn. */
 const char *names_text(const uint8_t *name);
 
 /* Canonical order as RFC 4034 section 6.1 words it, label by label, octet by octet. */

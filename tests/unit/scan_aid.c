@@ -45,13 +45,12 @@ char *scan_aid_records(const struct records *records)
     return text;
 }
 
-static void compare(const char *text, size_t size, const char *records, const char *told)
+void scan_is_bare(const char *text, size_t size, const char *records, const char *told)
 {
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    int error =
-        zone_scan_text("z", text, size, names_wire("example."), list, &sources, &diag);
+    int error = zone_scan_text("z", text, size, names_wire("example."), list, &sources, &diag);
     ck_assert_str_eq(make_told(&diag), told);
     ck_assert_int_eq(error, diag.faults > 0 ? RR_EINVAL : RR_OK);
     char *found = scan_aid_records(list);
@@ -62,20 +61,34 @@ static void compare(const char *text, size_t size, const char *records, const ch
     source_list_clear(&sources);
 }
 
-void scan_is_bare(const char *text, const char *records, const char *told)
+void scan_is(const char *text, const char *records, const char *told)
 {
-    compare(text, strlen(text), records, told);
+    char *whole;
+    int size = asprintf(&whole, "$TTL 60\n%s", text);
+    scan_is_bare(whole, (size_t)size, records, told);
+    free(whole);
 }
 
-/* A comment that is not ended keeps the line; a parenthesis takes its newline. */
-static const char before[] = "$TTL 60 ";
-
-void scan_is_sized(const char *text, size_t size, const char *records, const char *told)
+void scan_faults(const char *text, const char *fault)
 {
-    /* The text's own lines must count from 1, so $TTL can't have a line: its value is included. */
-    char *whole = malloc(sizeof before + size);
-    memcpy(whole, before, sizeof before - 1);
-    memcpy(whole + sizeof before - 1, text, size);
-    compare(whole, sizeof before - 1 + size, records, told);
-    free(whole);
+    char *told;
+    ck_assert_int_gt(asprintf(&told, "fault: z:%s\n", fault), 0);
+    scan_is(text, "", told);
+    free(told);
+}
+
+int scan_aid_rdata(uint16_t type, const char *text, uint8_t *rdata, const char **fault)
+{
+    static struct lexer lexer;
+    struct scan_name origin = {.wire = "\7example", .size = 9};
+    struct wire_writer out = wire_writer_init(rdata, 65535);
+    size_t size = strlen(text);
+    char *copy = calloc(1, size + LEXER_SLACK);
+    memcpy(copy, text, size);
+    lexer_init(&lexer, copy, size, 1);
+    lexer_next(&lexer);
+    int error = rdata_scan(&lexer, type, &origin, &out);
+    free(copy);
+    *fault = lexer.fault.text;
+    return error == RR_OK ? (int)out.pos : -1;
 }

@@ -252,6 +252,8 @@ static const char wild_zone[] = MAKE_APEX
     "glue.deep.cut.w A 192.0.2.4\n"
     "d.w DNAME other\n"
     "*.ns NS host.w\n"
+    "*.ns2 NS a.*.ns2\n"
+    "a.*.ns2 A 192.0.2.9\n"
     "rdata TXT x\n"
     "rdata NS *.w\n"
     "*.loop CNAME x.loop\n"
@@ -300,6 +302,8 @@ START_TEST(wildcards)
     expect(z, "q.ns.example.", RRTYPE_NS,
            "NOERROR aa\nanswer q.ns.example. 3600 NS\nadditional host.w.example. 3600 A\n");
     expect(z, "q.ns.example.", RRTYPE_A, "NOERROR aa\n" SOA_LINE);
+    expect(z, "q.ns2.example.", RRTYPE_NS,
+           "NOERROR aa\nanswer q.ns2.example. 3600 NS\nadditional a.*.ns2.example. 3600 A\n");
     zone_unref(z);
 }
 END_TEST

@@ -117,8 +117,7 @@ START_TEST(zone_by_name)
     aid.zones = 3;
     aid_start();
     struct client client = client_connect();
-    json_t *answer =
-        client_ask(&client, "{\"command\":\"zone\",\"name\":\"Z000002.EXAMPLE.\"}");
+    json_t *answer = client_ask(&client, "{\"command\":\"zone\",\"name\":\"Z000002.EXAMPLE.\"}");
     const json_t *zone = result_of(answer);
     ck_assert_str_eq(string_at(zone, "name"), "z000002.example");
     ck_assert_str_eq(string_at(zone, "file"), "/zones/z000002.example.zone");
@@ -299,8 +298,7 @@ START_TEST(reload_by_name)
     ask_refused(&client, "{\"command\":\"reload\",\"zones\":[\"z000001.example\",\"nope\"]}",
                 "\"nope\" is not configured");
     ask_refused(&client, "{\"command\":\"reload\",\"zones\":[]}", "list of names");
-    ask_refused(&client, "{\"command\":\"reload\",\"zones\":\"z000001.example\"}",
-                "list of names");
+    ask_refused(&client, "{\"command\":\"reload\",\"zones\":\"z000001.example\"}", "list of names");
     ask_refused(&client, "{\"command\":\"reload\",\"zones\":[1]}", "is to be a string");
     ask_refused(&client, "{\"command\":\"reload\",\"zones\":[\"..\"]}", "not a domain name");
     json_decref(client_ask(&client, "{\"command\":\"reload\",\"zones\":[\"z000001.example.\"]}"));
@@ -402,22 +400,21 @@ START_TEST(long_lines)
     json_decref(answer);
     free(line);
 
-    line = long_request(65537);
-    ask_refused(&client, line, "longer than 64 KiB");
-    ck_assert_ptr_null(client_line(&client));
     client_close(&client);
-    free(line);
 
-    client = client_connect();
-    line = malloc(200000);
-    memset(line, 'x', 200000);
-    send(client.fd, line, 200000, MSG_NOSIGNAL | MSG_DONTWAIT);
-    answer = client_answer(&client);
-    ck_assert(json_is_false(json_object_get(answer, "ok")));
-    json_decref(answer);
-    ck_assert_ptr_null(client_line(&client));
-    client_close(&client);
-    free(line);
+    for (size_t size = 65537; size < 300000; size += 50000) {
+        client = client_connect();
+        line = long_request(size);
+        /* The server may hang up before it has all of it. */
+        send(client.fd, line, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+        send(client.fd, "\n", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+        answer = client_answer(&client);
+        ck_assert_ptr_nonnull(strstr(string_at(answer, "error"), "longer than 64 KiB"));
+        json_decref(answer);
+        ck_assert_ptr_null(client_line(&client));
+        client_close(&client);
+        free(line);
+    }
     aid_stop();
 }
 END_TEST

@@ -135,8 +135,8 @@ END_TEST
 START_TEST(wrong_usage)
 {
     static const char *const words[] = {
-        "", "dance", "status now", "zone", "zone a b", "log", "stats --all", "-x status",
-        "stop it", "zones all",
+        "",    "dance",       "status now", "zone",    "zone a b",
+        "log", "stats --all", "-x status",  "stop it", "zones all",
     };
     aid_start();
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

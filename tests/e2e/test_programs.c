@@ -1,0 +1,24 @@
+/* Being written. */
+#include <check.h>
+
+#include "harness.h"
+
+START_TEST(nothing)
+{
+    ck_assert_ptr_nonnull(harness_dir());
+}
+END_TEST
+
+static Suite *suite(void)
+{
+    Suite *s = suite_create("programs");
+    TCase *t = tcase_create("programs");
+    tcase_add_test(t, nothing);
+    suite_add_tcase(s, t);
+    return s;
+}
+
+int main(void)
+{
+    return harness_main("programs", suite);
+}
