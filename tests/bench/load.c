@@ -152,6 +152,9 @@ static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double
     double user = b->user - a->user;
     double parts = user + b->system - a->system;
     double user_share = parts > 0 ? user / parts : 0;
+    if (parts > run * 1.02 + 0.02) { // threads that came and went are only in the process's ticks
+        run = parts;
+    }
     double softirq = b->core_softirq - a->core_softirq;
     double other = b->core_busy - a->core_busy - run;
     printf(" cpu=%.4f user=%.4f system=%.4f softirq=%.4f busy=%.3f other=%.3f", run * 1e6 / answers,

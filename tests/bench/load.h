@@ -53,12 +53,13 @@ struct client {
     unsigned open;    // questions without an answer
     unsigned batches; // since the socket is there
     uint16_t generation;
-    uint64_t since; // when its batch was sent
+    uint64_t since; // when it last asked
     struct slot slots[WINDOW_MAX];
     uint8_t *sent; // the questions as they were sent, one slot each of 2 + QUERY_MAX octets
     // TCP only:
     uint8_t *in;
     size_t in_used;
+    uint8_t *out;
     size_t out_length;
     size_t out_done;
     // Clients with questions open stand in a ring, the one that asked first in front.

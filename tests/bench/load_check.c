@@ -115,8 +115,9 @@ int clients_make(struct load *load) {
             break; // the last is only the ring's head
         }
         client->sent = malloc((size_t)WINDOW_MAX * (2 + QUERY_MAX));
-        client->in = load->mode == MODE_UDP ? NULL : malloc(2 + 65535);
-        if (client->sent == NULL || (load->mode != MODE_UDP && client->in == NULL)) {
+        client->in = malloc(2 + 65535);
+        client->out = malloc((size_t)WINDOW_MAX * (2 + QUERY_MAX));
+        if (client->sent == NULL || client->in == NULL || client->out == NULL) {
             complain("memory");
             return -1;
         }
@@ -131,6 +132,7 @@ void clients_free(struct load *load) {
         }
         free(load->all[n].sent);
         free(load->all[n].in);
+        free(load->all[n].out);
     }
     free(load->all);
     load->all = NULL;

@@ -1,5 +1,9 @@
 // TCP in three shapes: many questions at once on each connection, one at a time on each, and a
-// connection for each. All three are the same turn: connect, write a run, read until it is answered.
+// connection for each. All three are the same turn: connect, read what is there, write as many new
+// questions as were answered.
+//
+// A client that waits for all answers before it asks again would be simpler, and unfair: a server that
+// leaves Nagle's algorithm on then sits until the delayed acknowledgement, 40 ms each time.
 #include "load.h"
 
 #include <errno.h>
@@ -22,31 +26,37 @@ static void drop_connection(struct load *load, struct client *client) {
     client->out_done = client->out_length = client->in_used = 0;
 }
 
-static void start_run(struct load *load, unsigned n, uint64_t now) {
+// Fills the client's window with new questions; what could not be written yet goes first.
+static void fill(struct load *load, unsigned n, uint64_t now) {
     static unsigned source;
     struct client *client = &load->all[n];
     client->since = now;
     if (client->fd < 0) {
         client->fd = client_socket(load, SOCK_STREAM, source++);
     }
-    client->generation++;
-    size_t at = 0;
-    for (unsigned i = 0; i < load->window; i++) {
-        size_t length = ask(load, client, i, queries_bucket(&load->queries), at + 2);
-        client->sent[at] = (uint8_t)(length >> 8);
-        client->sent[at + 1] = (uint8_t)length;
-        at += 2 + length;
-    }
-    client->out_length = at;
+    memmove(client->out, client->out + client->out_done, client->out_length - client->out_done);
+    client->out_length -= client->out_done;
     client->out_done = 0;
+    client->generation++;
+    for (unsigned i = 0; i < load->window; i++) {
+        if (client->slots[i].sent != 0) {
+            continue;
+        }
+        size_t place = (size_t)i * (2 + QUERY_MAX);
+        size_t length = ask(load, client, i, queries_bucket(&load->queries), place + 2);
+        client->sent[place] = (uint8_t)(length >> 8);
+        client->sent[place + 1] = (uint8_t)length;
+        memcpy(client->out + client->out_length, client->sent + place, length + 2);
+        client->out_length += length + 2;
+    }
 }
 
 // False: the connection is of no more use.
-static bool write_run(struct client *client) {
+static bool write_out(struct client *client) {
     if (client->out_done == client->out_length) {
         return true;
     }
-    ssize_t wrote = send(client->fd, client->sent + client->out_done,
+    ssize_t wrote = send(client->fd, client->out + client->out_done,
                          client->out_length - client->out_done, MSG_NOSIGNAL);
     if (wrote < 0) {
         return errno == EAGAIN || errno == ENOTCONN;
@@ -55,7 +65,8 @@ static bool write_run(struct client *client) {
     return true;
 }
 
-static bool read_run(struct load *load, struct client *client, bool *any) {
+// Sets *any when something came; false as above.
+static bool read_in(struct load *load, struct client *client, bool *any) {
     ssize_t got = recv(client->fd, client->in + client->in_used, 2 + 65535 - client->in_used, 0);
     if (got <= 0) {
         return got < 0 && errno == EAGAIN;
@@ -84,7 +95,7 @@ bool tcp_turn(struct load *load, uint64_t now, bool everyone) {
     bool any = false;
     for (unsigned n = 0; n < load->clients; n++) {
         if (load->all[n].after == n) { // in no ring: the first turn
-            start_run(load, n, now);
+            fill(load, n, now);
             ring_push(load, n);
             any = true;
         }
@@ -93,10 +104,8 @@ bool tcp_turn(struct load *load, uint64_t now, bool everyone) {
     for (unsigned i = 0; n != load->clients && (everyone || i < LOOK_AT); i++) {
         struct client *client = &load->all[n];
         unsigned next = client->after;
-        bool fine = client->fd >= 0 && write_run(client);
-        if (fine && client->out_done == client->out_length) {
-            fine = read_run(load, client, &any);
-        }
+        bool came = false;
+        bool fine = client->fd >= 0 && write_out(client) && read_in(load, client, &came);
         if (everyone && fine && now > client->since + load->timeout) {
             fine = false;
         }
@@ -106,16 +115,16 @@ bool tcp_turn(struct load *load, uint64_t now, bool everyone) {
         } else if (client->open == 0 && load->mode == MODE_CONNECTIONS) {
             drop_connection(load, client);
         }
-        if (client->open == 0) {
+        if (client->open < load->window) {
             ring_drop(load, n);
-            start_run(load, n, now_ns());
+            fill(load, n, now_ns());
             ring_push(load, n);
             // A connection over loopback is there when connect() returns; else at the next look.
             if (client->fd >= 0) {
-                write_run(client);
+                write_out(client);
             }
-            any = true;
         }
+        any |= came || !fine;
         n = next;
     }
     return any;

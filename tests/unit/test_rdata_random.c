@@ -218,8 +218,9 @@ static int ldns_rdata(uint16_t type, const char *text)
     }
     for (size_t i = 0; i < ldns_rr_rd_count(rr); i++) {
         const ldns_rdf *field = ldns_rr_rdf(rr, i);
-        memcpy(again + size, ldns_rdf_data(field), ldns_rdf_size(field));
-        size += ldns_rdf_size(field);
+        struct wire_writer out = wire_writer_init(again + size, sizeof again - size);
+        wire_write_octets(&out, ldns_rdf_data(field), ldns_rdf_size(field));
+        size += out.pos;
     }
     ldns_rr_free(rr);
     return (int)size;
