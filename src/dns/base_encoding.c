@@ -10,8 +10,7 @@
 enum { VALID = 0x80 };
 
 #define ROW4(at, value)                                                                            \
-    [at] = VALID | (value), [(at) + 1] = VALID | ((value) + 1), [(at) + 2] = VALID | ((value) + 2), \
-    [(at) + 3] = VALID | ((value) + 3)
+    ROW2(at, value), ROW2((at) + 2, (value) + 2)
 #define ROW2(at, value) [at] = VALID | (value), [(at) + 1] = VALID | ((value) + 1)
 
 static const uint8_t hex_digit[256] = {

@@ -88,8 +88,9 @@ static uint64_t load_word(const char *text, size_t length)
     if (length >= 4) {
         word = load32(text) | (uint64_t)load32(text + length - 4) << 8 * (length - 4);
     } else {
-        word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[length / 2] << 8 * (length / 2) |
-               (uint64_t)(uint8_t)text[length - 1] << 8 * (length - 1);
+        size_t middle = length / 2, last = length - 1;
+        word = (uint64_t)(uint8_t)text[0] | (uint64_t)(uint8_t)text[middle] << 8 * middle |
+               (uint64_t)(uint8_t)text[last] << 8 * last;
     }
     /* In each octet's top bit: whether it is from 'a' to 'z'. */
     uint64_t low = word & ~(ones << 7);

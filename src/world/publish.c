@@ -13,13 +13,13 @@ void publisher_init(struct publisher *publisher, struct world *first)
     atomic_init(&publisher->readers, 0);
     for (size_t i = 0; i < PUBLISH_READERS_MAX; i++) {
         atomic_init(&publisher->reader[i].generation, GONE);
-        publisher->reader[i].wake_fd = -1;
+        atomic_init(&publisher->reader[i].wake_fd, -1);
     }
 }
 
 void publisher_join(struct publisher *publisher, uint32_t slot, int wake_fd)
 {
-    publisher->reader[slot].wake_fd = wake_fd;
+    atomic_store(&publisher->reader[slot].wake_fd, wake_fd);
     /* Generation 0: holds back every world until the reader adopts for the first time. */
     atomic_store(&publisher->reader[slot].generation, 0);
     if (slot >= atomic_load(&publisher->readers)) {
@@ -63,7 +63,7 @@ void publisher_publish(struct publisher *publisher, struct world *world)
     uint32_t readers = atomic_load(&publisher->readers);
     for (uint32_t i = 0; i < readers; i++) {
         if (atomic_load(&publisher->reader[i].generation) < world->generation) {
-            wake(publisher->reader[i].wake_fd);
+            wake(atomic_load(&publisher->reader[i].wake_fd));
         }
     }
     for (uint32_t i = 0; i < readers; i++) {

@@ -18,7 +18,7 @@ enum { PUBLISH_READERS_MAX = 256 };
 
 struct publish_reader {
     _Alignas(64) _Atomic uint64_t generation; /* announced; UINT64_MAX: reads nothing */
-    int wake_fd;                              /* eventfd of the reader's loop */
+    _Atomic int wake_fd;                      /* eventfd of the reader's loop */
 };
 
 struct publisher {

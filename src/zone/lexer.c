@@ -1,11 +1,10 @@
 /*
  * A table says what each octet is; the common cases, a plain word and a newline, are inline in the
- * header and everything else comes here. Vector instructions were not worth their trouble: words
- * are short, and reading a record costs more than finding its tokens.
+ * header (where words are measured 16 octets at a time) and everything else comes here.
  *
  * Recovery is guesswork by nature. What is certain is that an entry ends at a newline outside of
- * parentheses. What is guessed is that a parenthesis or quote without an end was forgotten on its own
- * line, so that the next line begins an entry.
+ * parentheses. What is guessed is that a parenthesis or quote without an end was forgotten on its
+ * own line, so that the next line begins an entry.
  */
 #include "zone/lexer.h"
 

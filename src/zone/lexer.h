@@ -5,10 +5,10 @@
  * Blanks, comments, parentheses and the newlines inside parentheses are gone. The current token is
  * in lexer->token; readers take it and call lexer_next, so there is always one token of lookahead.
  *
- * The first fault of an entry is kept in the lexer, with its line. After a fault lexer_recover finds
- * the next entry.
+ * The first fault of an entry is kept in the lexer, with its line. After a fault lexer_recover
+ * finds the next entry.
  *
- * Reading one octet past the end must find zeros: the text is followed by LEXER_SLACK zero octets.
+ * The text is followed by LEXER_SLACK zero octets, which end every word and may be read.
  */
 #ifndef RRDNS_ZONE_LEXER_H
 #define RRDNS_ZONE_LEXER_H
@@ -146,9 +146,9 @@ int lexer_expected(struct lexer *lexer, const char *what);
 int lexer_refused(struct lexer *lexer, const char *reason);
 
 /*
- * After a fault: moves behind the entry, so that lexer_next begins the next one. Where a parenthesis
- * or quote turns out to have no end, that is told in `more` (else left alone); or in lexer->fault
- * instead of what that told before, if that stands on a later line, being its consequence.
+ * After a fault: moves behind the entry, so that lexer_next begins the next one. Where a
+ * parenthesis or quote turns out to have no end, that is told in `more` (else left alone); or in
+ * lexer->fault instead of what stood there, if that was on a later line, being its consequence.
  */
 void lexer_recover(struct lexer *lexer, struct lexer_fault *more);
 

@@ -16,8 +16,8 @@
 enum { RDATA_TEXT_MAX = 1 << 20 };
 
 /*
- * Appends the text to out: names absolute, one line, no NUL. Types that rrtypes.def does not list or
- * calls rare, and RDATA that does not fit its type, come as `\#` (RFC 3597).
+ * Appends the text to out: names absolute, one line, no NUL. Types that rrtypes.def does not list
+ * or calls rare, and RDATA that does not fit its type, come as `\#` (RFC 3597).
  */
 void rdata_print(uint16_t type, const uint8_t *rdata, size_t size, struct wire_writer *out);
 

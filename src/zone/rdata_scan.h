@@ -13,8 +13,8 @@
 
 /*
  * Reads the RDATA that begins with the current token, to the end of the entry, which is then the
- * current token. type is no meta type. out is empty and has room for 65535 octets. Returns 0 and the
- * RDATA in out, or RR_EINVAL with the fault in the lexer, or RR_ENOMEM (only types of form "r").
+ * current token. type is no meta type. out is empty and has room for 65535 octets. Returns 0 and
+ * the RDATA in out; RR_EINVAL with the fault in the lexer; RR_ENOMEM (only types of form "r").
  */
 int rdata_scan(struct lexer *lexer, uint16_t type, const struct scan_name *origin,
                struct wire_writer *out);

@@ -18,9 +18,15 @@ struct slice {
 };
 
 static const char *const key_names[] = {
-    [SVC_MANDATORY] = "mandatory", [SVC_ALPN] = "alpn",         [SVC_NO_DEFAULT_ALPN] = "no-default-alpn",
-    [SVC_PORT] = "port",           [SVC_IPV4HINT] = "ipv4hint", [SVC_ECH] = "ech",
-    [SVC_IPV6HINT] = "ipv6hint",   [SVC_DOHPATH] = "dohpath",   [SVC_OHTTP] = "ohttp",
+    [SVC_MANDATORY] = "mandatory",
+    [SVC_ALPN] = "alpn",
+    [SVC_NO_DEFAULT_ALPN] = "no-default-alpn",
+    [SVC_PORT] = "port",
+    [SVC_IPV4HINT] = "ipv4hint",
+    [SVC_ECH] = "ech",
+    [SVC_IPV6HINT] = "ipv6hint",
+    [SVC_DOHPATH] = "dohpath",
+    [SVC_OHTTP] = "ohttp",
 };
 
 enum { KEY_NAMES = sizeof key_names / sizeof key_names[0] };

@@ -1,9 +1,9 @@
 /*
- * $GENERATE START-STOP[/STEP] OWNER [TTL] [CLASS] TYPE DATA, as BIND has it: for each number in the
- * range the rest of the line is a record, in which "$" is the number. ${OFFSET[,WIDTH[,BASE]]} is the
- * number plus OFFSET, at least WIDTH characters wide, in base d, o, x, X, or as nibbles of a reverse
- * name (n, N). "\$" and "$$" are a dollar sign. Data that is one quoted string stands for what it
- * quotes (BIND wants the quotes where data has blanks; here they may be left out).
+ * $GENERATE START-STOP[/STEP] OWNER [TTL] [CLASS] TYPE DATA, as BIND has it: for each number in
+ * the range the rest of the line is a record, in which "$" is the number. ${OFFSET[,WIDTH[,BASE]]}
+ * is the number plus OFFSET, at least WIDTH characters wide, in base d, o, x, X, or as nibbles of a
+ * reverse name (n, N). "\$" and "$$" are a dollar sign. Data that is one quoted string stands for
+ * what it quotes (BIND wants the quotes where data has blanks; here they may be left out).
  *
  * The line is kept as text, and each record is written out and read like any other entry.
  */

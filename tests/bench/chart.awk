@@ -1,6 +1,6 @@
-# From results.txt to an SVG: a panel of bars for each set (processor time per answer as a multiple of
-# the limit, for TCP answers a second), and for each data set's loading time. Medians, and a line from
-# the lowest to the highest round.
+# From results.txt to an SVG: a panel of bars for each set (processor time per answer as a multiple
+# of the limit, for TCP answers a second), and for each data set's loading time. Medians, and a
+# line from the lowest to the highest round.
 
 function field(key,   i) {
     for (i = 2; i <= NF; i++) {
@@ -33,9 +33,12 @@ function escape(text) {
     return text
 }
 
-function draw(panel, x, y, width,   i, server, n, most, scale, middle, bar) {
+function draw(panel, x, y, width,   i, server, n, most, scale, middle, bar, bars, top) {
+    bars = items["server"] + ((panel, "echo") in count)
+    items["server", items["server"] + 1] = "echo"
+    top = y + 4
     printf "<text class=\"head\" x=\"%d\" y=\"%d\">%s</text>\n", x, y, escape(panel)
-    for (i = 1; i <= items["server"]; i++) {
+    for (i = 1; i <= bars; i++) {
         server = items["server", i]
         n = count[panel, server]
         if (n > 0 && values[panel, server, n] > most) {
@@ -43,7 +46,7 @@ function draw(panel, x, y, width,   i, server, n, most, scale, middle, bar) {
         }
     }
     scale = most > 0 ? (width - 150) / most : 0
-    for (i = 1; i <= items["server"]; i++) {
+    for (i = 1; i <= bars; i++) {
         server = items["server", i]
         n = count[panel, server]
         y += 20
@@ -59,18 +62,22 @@ function draw(panel, x, y, width,   i, server, n, most, scale, middle, bar) {
             server == "rrdnsd" ? "own" : server == "echo" ? "echo" : "peer", x + 64, y - 11, bar
         printf "<path d=\"M%.1f %d H%.1f\"/>\n", x + 64 + values[panel, server, 1] * scale, y - 4.5,
             x + 64 + values[panel, server, n] * scale
-        printf "<text x=\"%.1f\" y=\"%d\">%s</text>\n", x + 70 + values[panel, server, n] * scale, y,
+        printf "<text x=\"%.1f\" y=\"%d\">%s</text>\n",
+            x + 70 + values[panel, server, n] * scale, y,
             sprintf(middle < 100 ? "%.2f" : "%.0f", middle)
     }
     if (panel ~ /limit$/ && scale > 0) {
         printf "<path class=\"limit\" d=\"M%.1f %d V%d\"/>\n", x + 64 + scale,
-            y - 20 * items["server"] + 4, y + 5
+            top, y + 5
     }
 }
 
 $1 == "server" { remember("server", field("name")) }
-$1 == "machine" { machine = field("cpu") ", Linux " field("kernel") ", " field("date"); gsub(/_/, " ", machine)
-    apart = field("softirq_apart") == "yes" }
+$1 == "machine" {
+    machine = field("cpu") ", Linux " field("kernel") ", " field("date")
+    gsub(/_/, " ", machine)
+    apart = field("softirq_apart") == "yes"
+}
 $1 == "run" && field("answered") > 0 {
     set = field("set"); server = field("server"); round = field("round")
     remember("set", set)
@@ -80,21 +87,21 @@ $1 == "run" && field("answered") > 0 {
         rounds = round
     }
 }
-$1 == "load" { remember("loaded", field("data")); loads[++loaded] = $0 }
+$1 == "load" && field("data") != "small" { remember("loaded", field("data")); loads[++loaded] = $0 }
 
 END {
     servers = items["server"]
     for (s = 1; s <= items["set"]; s++) {
         set = items["set", s]
-        for (i = 1; i <= servers; i++) {
-            server = items["server", i]
+        for (i = 1; i <= servers + 1; i++) {
+            server = i <= servers ? items["server", i] : "echo"
             for (r = 1; r <= rounds; r++) {
                 if (!((set, server, r) in cost)) {
                     continue
                 }
                 if (set ~ /^tcp/) {
                     add(set ": 1000 answers a second", server, rate[set, server, r])
-                } else if (cost[set, "echo", r] > 0) {
+                } else if (server != "echo" && cost[set, "echo", r] > 0) {
                     add(set ": CPU per answer, times the limit", server,
                         cost[set, server, r] / cost[set, "echo", r])
                 }
@@ -107,17 +114,20 @@ END {
     }
     columns = 2
     width = 440
-    height = 20 * servers + 50
+    height = 20 * (servers + 1) + 50
     rows = int((items["panel"] + columns - 1) / columns)
-    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n",
-        columns * width + 40, rows * height + 60, columns * width + 40, rows * height + 60
-    print "<style>text{font:12px sans-serif;fill:#222}.head{font-weight:bold}.name{text-anchor:end}" \
-        ".own{fill:#2a7f62}.peer{fill:#b8c4cc}path{stroke:#444;fill:none}" \
+    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\">\n",
+        columns * width + 40, rows * height + 60, columns * width + 40
+    print "<style>text{font:12px sans-serif;fill:#222}" \
+        ".head{font-weight:bold}.name{text-anchor:end}" \
+        ".own{fill:#2a7f62}.peer{fill:#b8c4cc}.echo{fill:#c03030}path{stroke:#444;fill:none}" \
         ".limit{stroke:#c03030;stroke-dasharray:3 3}</style>"
     print "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
-    printf "<text x=\"20\" y=\"24\">One core serves, another asks: %s</text>\n", escape(machine)
+    printf "<text x=\"20\" y=\"24\">%s: %s</text>\n",
+        "One core serves, another asks (dashed: the limit of the sockets, an echo)", escape(machine)
     for (p = 1; p <= items["panel"]; p++) {
-        draw(items["panel", p], 20 + (p - 1) % columns * width, 56 + int((p - 1) / columns) * height, width)
+        draw(items["panel", p], 20 + (p - 1) % columns * width,
+            56 + int((p - 1) / columns) * height, width)
     }
     print "</svg>"
 }

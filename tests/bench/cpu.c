@@ -5,8 +5,9 @@
 // from the first.
 //
 // Delivering an answer over loopback runs in a softirq on the sender's core, in the sender's own
-// time: it is in `run` already, unless the kernel accounts for interrupts apart (IRQ_TIME_ACCOUNTING),
-// when it is only in the core's softirq time. Who reads the sums decides; here both are told.
+// time: it is in `run` already, unless the kernel accounts for interrupts apart
+// (IRQ_TIME_ACCOUNTING), when it is only in the core's softirq time. Who reads the sums decides;
+// here both are told.
 #include "cpu.h"
 
 #include <dirent.h>
@@ -16,7 +17,8 @@
 #include <unistd.h>
 
 // The fields of /proc/PID/stat after the name, which may hold anything: ppid 4, utime 14, stime 15.
-static int read_stat(int pid, char *state, int *parent, double *user, double *system_time) {
+static int read_stat(int pid, char *state, int *parent, double *user, double *system_time)
+{
     char path[64];
     char text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
@@ -29,8 +31,8 @@ static int read_stat(int pid, char *state, int *parent, double *user, double *sy
     text[length] = '\0';
     const char *rest = strrchr(text, ')');
     unsigned long ticks[2];
-    if (rest == NULL || sscanf(rest + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", state,
-                               parent, &ticks[0], &ticks[1]) != 4) {
+    if (rest == NULL || sscanf(rest + 1, " %c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu",
+                               state, parent, &ticks[0], &ticks[1]) != 4) {
         return -1;
     }
     double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
@@ -39,7 +41,8 @@ static int read_stat(int pid, char *state, int *parent, double *user, double *sy
     return 0;
 }
 
-static void add_children(struct cpu_watch *watch, int pid) {
+static void add_children(struct cpu_watch *watch, int pid)
+{
     DIR *proc = opendir("/proc");
     if (proc == NULL) {
         return;
@@ -50,21 +53,24 @@ static void add_children(struct cpu_watch *watch, int pid) {
         int parent;
         double user;
         double system_time;
-        if (child > 0 && read_stat(child, &state, &parent, &user, &system_time) == 0 && parent == pid) {
+        if (child > 0 && read_stat(child, &state, &parent, &user, &system_time) == 0 &&
+            parent == pid) {
             cpu_watch_tree(watch, child);
         }
     }
     closedir(proc);
 }
 
-void cpu_watch_tree(struct cpu_watch *watch, int pid) {
+void cpu_watch_tree(struct cpu_watch *watch, int pid)
+{
     if (watch->count < CPU_PIDS_MAX) {
         watch->pids[watch->count++] = pid;
         add_children(watch, pid);
     }
 }
 
-bool cpu_gone(int pid) {
+bool cpu_gone(int pid)
+{
     char state;
     int parent;
     double user;
@@ -73,7 +79,8 @@ bool cpu_gone(int pid) {
 }
 
 // Nanoseconds on a core of all threads of a process, in seconds; 0 where the kernel doesn't say.
-static double run_time(int pid) {
+static double run_time(int pid)
+{
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
     DIR *tasks = opendir(path);
@@ -98,7 +105,8 @@ static double run_time(int pid) {
     return sum;
 }
 
-static void read_core(int core, struct cpu_sums *sums) {
+static void read_core(int core, struct cpu_sums *sums)
+{
     FILE *in = fopen("/proc/stat", "re");
     char line[512];
     char name[16];
@@ -118,7 +126,8 @@ static void read_core(int core, struct cpu_sums *sums) {
     }
 }
 
-void cpu_read(const struct cpu_watch *watch, struct cpu_sums *sums) {
+void cpu_read(const struct cpu_watch *watch, struct cpu_sums *sums)
+{
     memset(sums, 0, sizeof *sums);
     for (int i = 0; i < watch->count; i++) {
         char state;

@@ -1,10 +1,10 @@
 // The limit: answers every question by sending it back with QR set, and knows nothing of DNS.
 //
-//   echo PORT      on 127.0.0.1, UDP and TCP, one thread, until it is ended
+//   echo PORT [ADDRESS]      UDP and TCP on 127.0.0.1 or ADDRESS, one thread, until it is ended
 //
-// What a server costs beyond this is what its DNS costs. So this does what is cheapest with sockets as
-// everyone may use them: up to 64 datagrams a system call in both directions, and on TCP everything
-// that is there in one read, everything that there is to say in one write.
+// What a server costs beyond this is what its DNS costs. So this does what is cheapest with
+// sockets as everyone may use them: up to 64 datagrams a system call in both directions, and on
+// TCP everything that is there in one read, everything that there is to say in one write.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -19,16 +19,21 @@
 
 enum { BATCH = 64, DATAGRAM = 1500, CONNECTIONS = 4096, BUFFER = 16384 };
 
-static void die(const char *what) {
+static void die(const char *what)
+{
     perror(what);
     exit(1);
 }
 
-static int listening(int type, uint16_t port) {
+static int listening(int type, const char *address, uint16_t port)
+{
     static const int on = 1;
     static const int room = 4 << 20;
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(port)};
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (inet_pton(AF_INET, address, &at.sin_addr) != 1) {
+        fprintf(stderr, "echo: %s is no IPv4 address\n", address);
+        exit(2);
+    }
     int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         die("socket");
@@ -47,7 +52,8 @@ static int listening(int type, uint16_t port) {
     return fd;
 }
 
-static void echo_datagrams(int fd) {
+static void echo_datagrams(int fd)
+{
     static uint8_t bytes[BATCH][DATAGRAM];
     static struct sockaddr_in from[BATCH];
     static struct iovec iov[BATCH];
@@ -82,9 +88,10 @@ struct connection {
 };
 
 // False: the connection is over. One that does not take its answers is no client of this.
-static bool echo_stream(struct connection *connection) {
-    ssize_t got = recv(connection->fd, connection->bytes + connection->used,
-                       BUFFER - connection->used, 0);
+static bool echo_stream(struct connection *connection)
+{
+    ssize_t got =
+        recv(connection->fd, connection->bytes + connection->used, BUFFER - connection->used, 0);
     if (got <= 0) {
         return got < 0 && errno == EAGAIN;
     }
@@ -111,7 +118,8 @@ static bool echo_stream(struct connection *connection) {
     return true;
 }
 
-static void take_connections(int fd, int epoll) {
+static void take_connections(int fd, int epoll)
+{
     for (int taken; (taken = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0;) {
         struct connection *connection = malloc(sizeof *connection);
         struct epoll_event event = {.events = EPOLLIN, .data.ptr = connection};
@@ -127,14 +135,16 @@ static void take_connections(int fd, int epoll) {
     }
 }
 
-int main(int argc, char **argv) {
-    int port = argc == 2 ? atoi(argv[1]) : 0;
+int main(int argc, char **argv)
+{
+    int port = argc == 2 || argc == 3 ? atoi(argv[1]) : 0;
+    const char *address = argc == 3 ? argv[2] : "127.0.0.1";
     if (port <= 0 || port > 65535) {
-        fprintf(stderr, "usage: echo PORT\n");
+        fprintf(stderr, "usage: echo PORT [ADDRESS]\n");
         return 2;
     }
-    int udp = listening(SOCK_DGRAM, (uint16_t)port);
-    int tcp = listening(SOCK_STREAM, (uint16_t)port);
+    int udp = listening(SOCK_DGRAM, address, (uint16_t)port);
+    int tcp = listening(SOCK_STREAM, address, (uint16_t)port);
     int epoll = epoll_create1(EPOLL_CLOEXEC);
     struct epoll_event on_udp = {.events = EPOLLIN, .data.ptr = &udp};
     struct epoll_event on_tcp = {.events = EPOLLIN, .data.ptr = &tcp};

@@ -23,10 +23,10 @@
 //               after two seconds at a fixed rate runs COMMAND and measures the time until the
 //               zone's SOA has that serial; ends a second after that, or after -l seconds
 //
-// The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in which
-// the generator had nothing to do; where it is near 0, the generator is what limits. `self` is the
-// share of time that it had its core, `other` the share that others took on the server's: a run
-// with self < 0.9 or other > 0.1 says little.
+// The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in
+// which the generator had nothing to do; where it is near 0, the generator is what limits. `self`
+// is the share of time that it had its core, `other` the share that others took on the server's: a
+// run with self < 0.9 or other > 0.1 says little.
 //
 // Only loopback addresses are taken: this is no tool to try out on others.
 #include "cpu.h"
@@ -34,6 +34,7 @@
 
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,12 +52,14 @@ static struct load load = {
 };
 static struct cpu_watch watch = {.core = -1};
 
-static void usage(void) {
+static void usage(void)
+{
     fprintf(stderr, "usage: load [options] ADDRESS PORT QUESTIONS (load.c tells the options)\n");
     exit(2);
 }
 
-static enum mode mode_of(const char *text) {
+static enum mode mode_of(const char *text)
+{
     static const char *const names[] = {"udp", "tcp", "conn", "until"};
     for (int i = 0; i < 4; i++) {
         if (strcmp(text, names[i]) == 0) {
@@ -67,14 +70,16 @@ static enum mode mode_of(const char *text) {
     return MODE_UDP;
 }
 
-static enum draw draw_of(const char *text) {
+static enum draw draw_of(const char *text)
+{
     if (strcmp(text, "uniform") == 0) {
         return DRAW_UNIFORM;
     }
     return strcmp(text, "zipf") == 0 ? DRAW_ZIPF : DRAW_FILE;
 }
 
-static unsigned number(const char *text, unsigned most) {
+static unsigned number(const char *text, unsigned most)
+{
     char *end;
     unsigned long value = strtoul(text, &end, 10);
     if (*end != '\0' || end == text || value > most) {
@@ -83,32 +88,75 @@ static unsigned number(const char *text, unsigned most) {
     return (unsigned)value;
 }
 
-static void read_options(int argc, char **argv) {
+static void read_options(int argc, char **argv)
+{
     size_t limit = 0;
     for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:t:d:n:eDsEp:C:k:x:z:S:")) != -1;) {
         switch (c) {
-        case 'm': load.mode = mode_of(optarg); break;
-        case 'c': load.clients = number(optarg, 4096); break;
-        case 'w': load.window = number(optarg, WINDOW_MAX); break;
-        case 'f': load.fresh = number(optarg, 1U << 30); break;
-        case 'a': load.sources = number(optarg, 50000); break;
-        case 'r': load.rate = atof(optarg); break;
-        case 'l': load.seconds = atof(optarg); break;
-        case 'W': load.warm_up = atof(optarg); break;
-        case 't': load.timeout = (uint64_t)(atof(optarg) * 1e9); break;
-        case 'd': load.queries.draw = draw_of(optarg); break;
-        case 'n': limit = number(optarg, 1U << 30); break;
-        case 'D': load.edns.dnssec_ok = true; // fall through
-        case 'e': load.edns.on = true; break;
-        case 's': load.segments = false; break;
-        case 'E': load.echo = true; break;
-        case 'p': cpu_watch_tree(&watch, (int)number(optarg, 1U << 30)); break;
-        case 'C': watch.core = (int)number(optarg, 4096); break;
-        case 'k': watch.kernel_pid = (int)number(optarg, 1U << 30); break;
-        case 'x': load.command = optarg; break;
-        case 'z': load.zone = optarg; break;
-        case 'S': load.serial = number(optarg, UINT32_MAX); break;
-        default: usage();
+        case 'm':
+            load.mode = mode_of(optarg);
+            break;
+        case 'c':
+            load.clients = number(optarg, 4096);
+            break;
+        case 'w':
+            load.window = number(optarg, WINDOW_MAX);
+            break;
+        case 'f':
+            load.fresh = number(optarg, 1U << 30);
+            break;
+        case 'a':
+            load.sources = number(optarg, 50000);
+            break;
+        case 'r':
+            load.rate = atof(optarg);
+            break;
+        case 'l':
+            load.seconds = atof(optarg);
+            break;
+        case 'W':
+            load.warm_up = atof(optarg);
+            break;
+        case 't':
+            load.timeout = (uint64_t)(atof(optarg) * 1e9);
+            break;
+        case 'd':
+            load.queries.draw = draw_of(optarg);
+            break;
+        case 'n':
+            limit = number(optarg, 1U << 30);
+            break;
+        case 'D':
+            load.edns.dnssec_ok = true; // fall through
+        case 'e':
+            load.edns.on = true;
+            break;
+        case 's':
+            load.segments = false;
+            break;
+        case 'E':
+            load.echo = true;
+            break;
+        case 'p':
+            cpu_watch_tree(&watch, (int)number(optarg, 1U << 30));
+            break;
+        case 'C':
+            watch.core = (int)number(optarg, 4096);
+            break;
+        case 'k':
+            watch.kernel_pid = (int)number(optarg, 1U << 30);
+            break;
+        case 'x':
+            load.command = optarg;
+            break;
+        case 'z':
+            load.zone = optarg;
+            break;
+        case 'S':
+            load.serial = number(optarg, UINT32_MAX);
+            break;
+        default:
+            usage();
         }
     }
     if (argc - optind != 3 || load.clients == 0 || load.window == 0 || load.sources == 0 ||
@@ -134,19 +182,22 @@ static void read_options(int argc, char **argv) {
     load.queries.draw = draw;
 }
 
-static void print_tally(double seconds) {
+static void print_tally(double seconds)
+{
     const struct tally *t = &load.tally;
-    printf("seconds=%.3f sent=%lu answered=%lu lost=%lu unsent=%lu late=%lu bad_question=%lu "
-           "bad_rcode=%lu empty=%lu truncated=%lu reconnects=%lu qps=%.0f p50=%.1f p99=%.1f max=%.1f",
-           seconds, t->sent, t->answered, t->lost, t->unsent, t->late, t->bad_question, t->bad_rcode,
-           t->empty, t->truncated, t->reconnects, (double)t->answered / seconds,
+    printf("seconds=%.3f sent=%" PRIu64 " answered=%" PRIu64 " lost=%" PRIu64 " unsent=%" PRIu64
+           " late=%" PRIu64 " bad_question=%" PRIu64 " bad_rcode=%" PRIu64 " empty=%" PRIu64
+           " truncated=%" PRIu64 " reconnects=%" PRIu64 " qps=%.0f p50=%.1f p99=%.1f max=%.1f",
+           seconds, t->sent, t->answered, t->lost, t->unsent, t->late, t->bad_question,
+           t->bad_rcode, t->empty, t->truncated, t->reconnects, (double)t->answered / seconds,
            histogram_at(&t->latency, 0.5), histogram_at(&t->latency, 0.99),
            (double)t->latency.max / 1000);
 }
 
-// Per answer: cpu is all that the server's processes and their core's ksoftirqd took; softirq is the
-// core's, and part of cpu or not as the kernel accounts for it (cpu.c).
-static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double seconds) {
+// Per answer: cpu is all that the server's processes and their core's ksoftirqd took; softirq is
+// the core's, and part of cpu or not as the kernel accounts for it (cpu.c).
+static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double seconds)
+{
     double answers = load.tally.answered > 0 ? (double)load.tally.answered : 1;
     double run = b->run - a->run + b->kernel - a->kernel;
     double user = b->user - a->user;
@@ -162,13 +213,15 @@ static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double
            softirq * 1e6 / answers, run / seconds, other > 0 ? other / seconds : 0);
 }
 
-static double own_time(void) {
+static double own_time(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
     return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
 }
 
-static void run_flat_out(void) {
+static void run_flat_out(void)
+{
     bool (*turn)(struct load *, uint64_t, bool) = load.mode == MODE_UDP ? udp_turn : tcp_turn;
     struct cpu_sums before;
     struct cpu_sums after;
@@ -186,7 +239,8 @@ static void run_flat_out(void) {
         uint64_t then = now_ns();
         if (!any) {
             pause_ns(2000);
-            load.waited += now_ns() - now;
+            then = now_ns();
+            load.waited += then - now;
         }
         now = then;
         if (end == 0 && now >= warm) {
@@ -206,7 +260,8 @@ static void run_flat_out(void) {
            (own_time() - own) / seconds);
 }
 
-static int run_rate(void) {
+static int run_rate(void)
+{
     struct change change;
     if (udp_rate(&load, &change) != 0) {
         return 1;
@@ -214,20 +269,21 @@ static int run_rate(void) {
     print_tally(change.measured);
     if (load.command != NULL) {
         const struct tally *t = &load.tally;
-        printf(" p50_before=%.1f p99_before=%.1f lost_before=%lu lost_during=%lu change=%.4f "
-               "command=%.4f status=%d",
-               histogram_at(&change.before, 0.5), histogram_at(&change.before, 0.99),
-               change.lost_before,
-               t->lost + t->unsent + t->bad_rcode + t->empty - change.lost_before,
-               change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
-               change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1,
-               change.status);
+        printf(
+            " p50_before=%.1f p99_before=%.1f lost_before=%" PRIu64 " lost_during=%" PRIu64
+            " change=%.4f "
+            "command=%.4f status=%d",
+            histogram_at(&change.before, 0.5), histogram_at(&change.before, 0.99),
+            change.lost_before, t->lost + t->unsent + t->bad_rcode + t->empty - change.lost_before,
+            change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
+            change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1, change.status);
     }
     printf("\n");
     return 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     read_options(argc, argv);
     int result = 1;
     if (clients_make(&load) == 0) {

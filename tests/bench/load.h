@@ -126,12 +126,12 @@ bool tcp_turn(struct load *load, uint64_t now, bool everyone);
 
 // What udp_rate() found around a change.
 struct change {
-    uint64_t started;  // when the command was started
-    uint64_t ended;    // when it had ended; 0: it hasn't
-    int status;        // its exit status
-    uint64_t seen;     // when the new serial was seen; 0: never
+    uint64_t started; // when the command was started
+    uint64_t ended;   // when it had ended; 0: it hasn't
+    int status;       // its exit status
+    uint64_t seen;    // when the new serial was seen; 0: never
     uint64_t lost_before;
-    double measured;   // seconds for which questions were asked and counted
+    double measured;         // seconds for which questions were asked and counted
     struct histogram before; // latencies before the change
 };
 

@@ -18,13 +18,15 @@
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
 
-uint64_t now_ns(void) {
+uint64_t now_ns(void)
+{
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
     return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
-void pause_ns(uint64_t ns) {
+void pause_ns(uint64_t ns)
+{
     for (uint64_t end = now_ns() + ns; now_ns() < end;) {
         for (int i = 0; i < 16; i++) {
 #if defined(__x86_64__) || defined(__i386__)
@@ -36,7 +38,8 @@ void pause_ns(uint64_t ns) {
     }
 }
 
-void complain(const char *what) {
+void complain(const char *what)
+{
     static const char *last;
     if (what != last) {
         fprintf(stderr, "load: %s: %s\n", what, strerror(errno));
@@ -44,7 +47,8 @@ void complain(const char *what) {
     }
 }
 
-void histogram_add(struct histogram *histogram, uint64_t ns) {
+void histogram_add(struct histogram *histogram, uint64_t ns)
+{
     unsigned octave = ns < HISTOGRAM_STEPS ? 0 : 63U - (unsigned)__builtin_clzll(ns) - 4U;
     size_t cell = octave == 0 ? (size_t)ns
                               : octave * (size_t)HISTOGRAM_STEPS +
@@ -56,7 +60,8 @@ void histogram_add(struct histogram *histogram, uint64_t ns) {
     }
 }
 
-double histogram_at(const struct histogram *histogram, double share) {
+double histogram_at(const struct histogram *histogram, double share)
+{
     uint64_t wanted = (uint64_t)(share * (double)histogram->count);
     uint64_t sum = 0;
     for (size_t i = 0; i < HISTOGRAM_CELLS; i++) {
@@ -73,7 +78,8 @@ double histogram_at(const struct histogram *histogram, double share) {
     return (double)histogram->max / 1000;
 }
 
-int client_socket(const struct load *load, int type, unsigned n) {
+int client_socket(const struct load *load, int type, unsigned n)
+{
     int fd = socket(AF_INET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) {
         complain("socket");
@@ -101,7 +107,8 @@ int client_socket(const struct load *load, int type, unsigned n) {
     return fd;
 }
 
-int clients_make(struct load *load) {
+int clients_make(struct load *load)
+{
     load->all = calloc((size_t)load->clients + 1, sizeof *load->all);
     if (load->all == NULL) {
         complain("memory");
@@ -125,7 +132,8 @@ int clients_make(struct load *load) {
     return 0;
 }
 
-void clients_free(struct load *load) {
+void clients_free(struct load *load)
+{
     for (unsigned n = 0; load->all != NULL && n < load->clients; n++) {
         if (load->all[n].fd >= 0) {
             close(load->all[n].fd);
@@ -138,7 +146,8 @@ void clients_free(struct load *load) {
     load->all = NULL;
 }
 
-void ring_push(struct load *load, unsigned n) {
+void ring_push(struct load *load, unsigned n)
+{
     struct client *head = &load->all[load->clients];
     load->all[n].before = head->before;
     load->all[n].after = load->clients;
@@ -146,7 +155,8 @@ void ring_push(struct load *load, unsigned n) {
     head->before = n;
 }
 
-void ring_drop(struct load *load, unsigned n) {
+void ring_drop(struct load *load, unsigned n)
+{
     struct client *client = &load->all[n];
     load->all[client->before].after = client->after;
     load->all[client->after].before = client->before;
@@ -154,10 +164,11 @@ void ring_drop(struct load *load, unsigned n) {
 }
 
 size_t ask(struct load *load, struct client *client, unsigned slot, struct bucket *bucket,
-           size_t skip) {
+           size_t skip)
+{
     uint8_t *out = client->sent + skip;
     const struct question *question = queries_draw(&load->queries, bucket, out);
-    uint16_t id = (uint16_t)(client->generation << 6 | slot);
+    uint16_t id = (uint16_t)((unsigned)client->generation << 6 | slot);
     out[0] = (uint8_t)(id >> 8);
     out[1] = (uint8_t)id;
     client->slots[slot] = (struct slot){
@@ -173,7 +184,8 @@ size_t ask(struct load *load, struct client *client, unsigned slot, struct bucke
 }
 
 bool check(struct load *load, struct client *client, const uint8_t *answer, size_t length,
-           uint64_t now) {
+           uint64_t now)
+{
     struct tally *tally = &load->tally;
     if (length < 12) {
         tally->late++;
@@ -212,7 +224,8 @@ bool check(struct load *load, struct client *client, const uint8_t *answer, size
     return true;
 }
 
-void expire(struct load *load, struct client *client, uint64_t now) {
+void expire(struct load *load, struct client *client, uint64_t now)
+{
     for (unsigned i = 0; i < WINDOW_MAX && client->open > 0; i++) {
         struct slot *slot = &client->slots[i];
         if (slot->sent != 0 && now > slot->sent + load->timeout) {

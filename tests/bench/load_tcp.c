@@ -2,8 +2,8 @@
 // connection for each. All three are the same turn: connect, read what is there, write as many new
 // questions as were answered.
 //
-// A client that waits for all answers before it asks again would be simpler, and unfair: a server that
-// leaves Nagle's algorithm on then sits until the delayed acknowledgement, 40 ms each time.
+// A client that waits for all answers before it asks again would be simpler, and unfair: a server
+// that leaves Nagle's algorithm on then sits until the delayed acknowledgement, 40 ms each time.
 #include "load.h"
 
 #include <errno.h>
@@ -11,7 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static void drop_connection(struct load *load, struct client *client) {
+static void drop_connection(struct load *load, struct client *client)
+{
     if (client->fd >= 0) {
         close(client->fd);
         client->fd = -1;
@@ -27,7 +28,8 @@ static void drop_connection(struct load *load, struct client *client) {
 }
 
 // Fills the client's window with new questions; what could not be written yet goes first.
-static void fill(struct load *load, unsigned n, uint64_t now) {
+static void fill(struct load *load, unsigned n, uint64_t now)
+{
     static unsigned source;
     struct client *client = &load->all[n];
     client->since = now;
@@ -52,7 +54,8 @@ static void fill(struct load *load, unsigned n, uint64_t now) {
 }
 
 // False: the connection is of no more use.
-static bool write_out(struct client *client) {
+static bool write_out(struct client *client)
+{
     if (client->out_done == client->out_length) {
         return true;
     }
@@ -66,7 +69,8 @@ static bool write_out(struct client *client) {
 }
 
 // Sets *any when something came; false as above.
-static bool read_in(struct load *load, struct client *client, bool *any) {
+static bool read_in(struct load *load, struct client *client, bool *any)
+{
     ssize_t got = recv(client->fd, client->in + client->in_used, 2 + 65535 - client->in_used, 0);
     if (got <= 0) {
         return got < 0 && errno == EAGAIN;
@@ -91,7 +95,8 @@ static bool read_in(struct load *load, struct client *client, bool *any) {
 // A server looks at its connections in an order of its own: more of them are tried than with UDP.
 enum { LOOK_AT = 8 };
 
-bool tcp_turn(struct load *load, uint64_t now, bool everyone) {
+bool tcp_turn(struct load *load, uint64_t now, bool everyone)
+{
     bool any = false;
     for (unsigned n = 0; n < load->clients; n++) {
         if (load->all[n].after == n) { // in no ring: the first turn

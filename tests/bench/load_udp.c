@@ -1,11 +1,12 @@
-// UDP as fast as it goes: every client sends a run of questions from its port, and the next run when
-// the last is answered.
+// UDP as fast as it goes: every client sends a run of questions from its port, and the next run
+// when the last is answered.
 //
-// The load must not be what limits. Over loopback a sender pays for the whole delivery, so one core
-// that sends and receives single datagrams can just about keep up with one that echoes them, and a
-// server that is faster than that would be measured idling: small batches, many wake-ups. A run is
-// therefore one sendmsg with UDP_SEGMENT where the kernel has it: the server gets the same
-// datagrams, the generator pays a third. It also never sleeps, so that no server pays for waking it.
+// The load must not be what limits. Over loopback a sender pays for the whole delivery, so one
+// core that sends and receives single datagrams can just about keep up with one that echoes them,
+// and a server that is faster than that would be measured idling: small batches, many wake-ups. A
+// run is therefore one sendmsg with UDP_SEGMENT where the kernel has it: the server gets the same
+// datagrams, the generator pays a third. It also never sleeps, so that no server pays for waking
+// it.
 #include "load.h"
 
 #include <errno.h>
@@ -18,7 +19,8 @@
 #define UDP_SEGMENT 103
 #endif
 
-static void fresh_port(struct load *load, unsigned n) {
+static void fresh_port(struct load *load, unsigned n)
+{
     static unsigned source;
     struct client *client = &load->all[n];
     if (client->fd >= 0) {
@@ -28,7 +30,8 @@ static void fresh_port(struct load *load, unsigned n) {
     client->batches = 0;
 }
 
-static bool send_segments(struct client *client, size_t each, size_t whole) {
+static bool send_segments(struct client *client, size_t each, size_t whole)
+{
     struct iovec iov = {.iov_base = client->sent, .iov_len = whole};
     union {
         char bytes[CMSG_SPACE(sizeof(uint16_t))];
@@ -48,7 +51,8 @@ static bool send_segments(struct client *client, size_t each, size_t whole) {
     return sendmsg(client->fd, &msg, 0) >= 0;
 }
 
-static bool send_each(struct client *client, size_t each, unsigned count) {
+static bool send_each(struct client *client, size_t each, unsigned count)
+{
     struct mmsghdr msgs[WINDOW_MAX] = {0};
     struct iovec iov[WINDOW_MAX];
     for (unsigned i = 0; i < count; i++) {
@@ -59,7 +63,8 @@ static bool send_each(struct client *client, size_t each, unsigned count) {
     return sendmmsg(client->fd, msgs, count, 0) >= 0;
 }
 
-static void send_run(struct load *load, unsigned n, uint64_t now) {
+static void send_run(struct load *load, unsigned n, uint64_t now)
+{
     struct client *client = &load->all[n];
     if (client->fd < 0 || (load->fresh > 0 && client->batches >= load->fresh)) {
         fresh_port(load, n);
@@ -90,7 +95,8 @@ static void send_run(struct load *load, unsigned n, uint64_t now) {
     }
 }
 
-static bool receive(struct load *load, unsigned n) {
+static bool receive(struct load *load, unsigned n)
+{
     static uint8_t answers[WINDOW_MAX][ANSWER_MAX];
     static struct iovec iov[WINDOW_MAX];
     static struct mmsghdr msgs[WINDOW_MAX];
@@ -117,7 +123,8 @@ static bool receive(struct load *load, unsigned n) {
 // `everyone` is for what got lost, and for servers that don't.
 enum { LOOK_AT = 3 };
 
-bool udp_turn(struct load *load, uint64_t now, bool everyone) {
+bool udp_turn(struct load *load, uint64_t now, bool everyone)
+{
     bool any = false;
     for (unsigned n = 0; n < load->clients; n++) {
         if (load->all[n].fd >= 0) {

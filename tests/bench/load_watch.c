@@ -2,8 +2,8 @@
 // them while the server takes a change: the command that makes it runs amid the load, and SOA
 // questions beside it tell when the new serial is served.
 //
-// Sockets are watched with epoll and never slept on. Each question goes out when it is due, whatever
-// became of the ones before it.
+// Sockets are watched with epoll and never slept on. Each question goes out when it is due,
+// whatever became of the ones before it.
 #include "cpu.h"
 #include "load.h"
 
@@ -21,7 +21,8 @@ static const uint64_t second = 1000000000U;
 
 // ---- One question, asked by hand ----
 
-static size_t soa_question(const char *zone, uint16_t id, uint8_t *out) {
+static size_t soa_question(const char *zone, uint16_t id, uint8_t *out)
+{
     size_t at = 12;
     memset(out, 0, at);
     out[0] = (uint8_t)(id >> 8);
@@ -39,14 +40,16 @@ static size_t soa_question(const char *zone, uint16_t id, uint8_t *out) {
     return at + 5;
 }
 
-static size_t skip_name(const uint8_t *answer, size_t length, size_t at) {
+static size_t skip_name(const uint8_t *answer, size_t length, size_t at)
+{
     while (at < length && answer[at] != 0 && answer[at] < 0xc0) {
         at += 1U + answer[at];
     }
     return at < length && answer[at] >= 0xc0 ? at + 2 : at + 1;
 }
 
-uint32_t answer_serial(const uint8_t *answer, size_t length) {
+uint32_t answer_serial(const uint8_t *answer, size_t length)
+{
     if (length < 12 || (answer[3] & 15) != 0 || (answer[6] | answer[7]) == 0) {
         return 0;
     }
@@ -64,7 +67,8 @@ uint32_t answer_serial(const uint8_t *answer, size_t length) {
 
 // ---- Until everything is right ----
 
-double wait_until_right(struct load *load, int pid) {
+double wait_until_right(struct load *load, int pid)
+{
     uint8_t answer[ANSWER_MAX];
     uint64_t begin = now_ns();
     uint64_t end = begin + (uint64_t)(load->seconds * 1e9);
@@ -117,7 +121,8 @@ struct watcher { // asks for the zone's SOA
 };
 
 static void watch(const struct load *load, struct watcher *watcher, struct change *change,
-                  uint64_t now) {
+                  uint64_t now)
+{
     uint8_t bytes[ANSWER_MAX];
     ssize_t got = recv(watcher->fd, bytes, sizeof bytes, 0);
     if (got > 2 && (unsigned)(bytes[0] << 8 | bytes[1]) == watcher->id) {
@@ -140,7 +145,8 @@ static void watch(const struct load *load, struct watcher *watcher, struct chang
     }
 }
 
-static pid_t start(const char *command) {
+static pid_t start(const char *command)
+{
     pid_t pid = fork();
     if (pid == 0) {
         execl("/bin/sh", "sh", "-c", command, (char *)NULL);
@@ -149,7 +155,8 @@ static pid_t start(const char *command) {
     return pid;
 }
 
-static bool ask_one(struct load *load, unsigned n, uint64_t now) {
+static bool ask_one(struct load *load, unsigned n, uint64_t now)
+{
     struct client *client = &load->all[n];
     // A slot for each question in turn: one still open means 64 questions without an answer.
     unsigned slot = client->batches++ % WINDOW_MAX;
@@ -172,7 +179,8 @@ static bool ask_one(struct load *load, unsigned n, uint64_t now) {
     return true;
 }
 
-static void collect(struct load *load, int epoll) {
+static void collect(struct load *load, int epoll)
+{
     uint8_t answer[ANSWER_MAX];
     struct epoll_event events[64];
     int ready = epoll_wait(epoll, events, 64, 0);
@@ -184,19 +192,22 @@ static void collect(struct load *load, int epoll) {
     }
 }
 
-static uint64_t lost(const struct tally *tally) {
+static uint64_t lost(const struct tally *tally)
+{
     return tally->lost + tally->unsent + tally->bad_rcode + tally->empty;
 }
 
 // From here on the change is under way: what came before is set aside.
-static void begin_change(struct load *load, struct change *change, uint64_t now) {
+static void begin_change(struct load *load, struct change *change, uint64_t now)
+{
     change->before = load->tally.latency;
     change->lost_before = lost(&load->tally);
     memset(&load->tally.latency, 0, sizeof load->tally.latency);
     change->started = now;
 }
 
-int udp_rate(struct load *load, struct change *change) {
+int udp_rate(struct load *load, struct change *change)
+{
     struct watcher watcher = {.fd = -1};
     int result = -1;
     pid_t child = 0;
@@ -231,7 +242,8 @@ int udp_rate(struct load *load, struct change *change) {
         }
         if (now >= due) {
             ask_one(load, turn++ % load->clients, now);
-            // Someone else had this core: what fell due meanwhile is asked now, but not as one wave.
+            // Someone else had this core: what fell due meanwhile is asked now, but not as one
+            // wave.
             due = now > due + second / 100 ? now : due + interval;
         }
         collect(load, epoll);

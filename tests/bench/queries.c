@@ -12,13 +12,15 @@
 static const struct {
     const char *text;
     uint16_t code;
-} types[] = {{"A", 1},    {"NS", 2},    {"CNAME", 5}, {"SOA", 6},     {"PTR", 12},   {"MX", 15},
-             {"TXT", 16}, {"AAAA", 28}, {"SRV", 33},  {"NAPTR", 35},  {"DS", 43},    {"NSEC", 47},
+} types[] = {{"A", 1},     {"NS", 2},    {"CNAME", 5},  {"SOA", 6},     {"PTR", 12},  {"MX", 15},
+             {"TXT", 16},  {"AAAA", 28}, {"SRV", 33},   {"NAPTR", 35},  {"DS", 43},   {"NSEC", 47},
              {"TLSA", 52}, {"SVCB", 64}, {"HTTPS", 65}, {"DNSKEY", 48}, {"CAA", 257}, {"ANY", 255}};
 
-static const char *const rcodes[] = {"NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED"};
+static const char *const rcodes[] = {"NOERROR",  "FORMERR", "SERVFAIL",
+                                     "NXDOMAIN", "NOTIMP",  "REFUSED"};
 
-uint64_t queries_random(uint64_t *state) {
+uint64_t queries_random(uint64_t *state)
+{
     uint64_t x = *state;
     x ^= x >> 12;
     x ^= x << 25;
@@ -27,11 +29,13 @@ uint64_t queries_random(uint64_t *state) {
     return x * UINT64_C(0x2545f4914f6cdd1d);
 }
 
-static size_t below(uint64_t *state, size_t n) {
+static size_t below(uint64_t *state, size_t n)
+{
     return (size_t)(((queries_random(state) >> 32) * (uint64_t)n) >> 32);
 }
 
-static int type_code(const char *text) {
+static int type_code(const char *text)
+{
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcasecmp(text, types[i].text) == 0) {
             return types[i].code;
@@ -40,7 +44,8 @@ static int type_code(const char *text) {
     return strncasecmp(text, "TYPE", 4) == 0 ? atoi(text + 4) : -1;
 }
 
-static int rcode_code(const char *text) {
+static int rcode_code(const char *text)
+{
     for (size_t i = 0; i < sizeof rcodes / sizeof *rcodes; i++) {
         if (strcasecmp(text, rcodes[i]) == 0) {
             return (int)i;
@@ -50,7 +55,8 @@ static int rcode_code(const char *text) {
 }
 
 // NAME to wire form; no escapes: what needs them is not worth a benchmark. Returns its length or 0.
-static size_t name_to_wire(const char *text, uint8_t *out) {
+static size_t name_to_wire(const char *text, uint8_t *out)
+{
     size_t at = 0;
     while (*text != '\0' && strcmp(text, ".") != 0) {
         size_t length = strcspn(text, ".");
@@ -67,7 +73,8 @@ static size_t name_to_wire(const char *text, uint8_t *out) {
     return at + 1;
 }
 
-static size_t encode(const char *name, int type, const struct edns *edns, uint8_t *out) {
+static size_t encode(const char *name, int type, const struct edns *edns, uint8_t *out)
+{
     static const uint8_t header[12] = {[5] = 1};
     memcpy(out, header, sizeof header);
     size_t length = name_to_wire(name, out + 12);
@@ -80,8 +87,10 @@ static size_t encode(const char *name, int type, const struct edns *edns, uint8_
     *at++ = 0;
     *at++ = 1;
     if (edns->on) {
-        uint8_t opt[11] = {[2] = 41, [3] = (uint8_t)(edns->payload >> 8),
-                           [4] = (uint8_t)edns->payload, [7] = edns->dnssec_ok ? 0x80 : 0};
+        uint8_t opt[11] = {[2] = 41,
+                           [3] = (uint8_t)(edns->payload >> 8),
+                           [4] = (uint8_t)edns->payload,
+                           [7] = edns->dnssec_ok ? 0x80 : 0};
         memcpy(at, opt, sizeof opt);
         at += sizeof opt;
         out[11] = 1;
@@ -89,7 +98,8 @@ static size_t encode(const char *name, int type, const struct edns *edns, uint8_
     return (size_t)(at - out);
 }
 
-static int by_length(const void *left, const void *right) {
+static int by_length(const void *left, const void *right)
+{
     const struct question *a = left;
     const struct question *b = right;
     if (a->length != b->length) {
@@ -99,7 +109,8 @@ static int by_length(const void *left, const void *right) {
 }
 
 static int add_line(struct queries *queries, const char *line, const struct edns *edns,
-                    size_t *used, size_t *room, size_t *lines_room) {
+                    size_t *used, size_t *room, size_t *lines_room)
+{
     char name[300];
     char type[16] = "A";
     char rcode[16] = "NOERROR";
@@ -117,8 +128,7 @@ static int add_line(struct queries *queries, const char *line, const struct edns
     }
     if (queries->count == *lines_room) {
         *lines_room = *lines_room * 2 + 1024;
-        queries->questions =
-            realloc(queries->questions, *lines_room * sizeof *queries->questions);
+        queries->questions = realloc(queries->questions, *lines_room * sizeof *queries->questions);
     }
     if (queries->bytes == NULL || queries->questions == NULL || *used > UINT32_MAX) {
         return -1;
@@ -137,7 +147,8 @@ static int add_line(struct queries *queries, const char *line, const struct edns
     return 0;
 }
 
-int queries_read(struct queries *queries, const char *file, const struct edns *edns, size_t limit) {
+int queries_read(struct queries *queries, const char *file, const struct edns *edns, size_t limit)
+{
     memset(queries, 0, sizeof *queries);
     queries->random = UINT64_C(0x9e3779b97f4a7c15);
     queries->tail = edns->on ? 11 : 0;
@@ -174,7 +185,8 @@ int queries_read(struct queries *queries, const char *file, const struct edns *e
     return 0;
 }
 
-struct bucket *queries_bucket(struct queries *queries) {
+struct bucket *queries_bucket(struct queries *queries)
+{
     size_t at = below(&queries->random, queries->count);
     struct bucket *bucket = queries->buckets;
     while (at >= bucket->count) {
@@ -185,14 +197,16 @@ struct bucket *queries_bucket(struct queries *queries) {
 }
 
 // Every octave of ranks is as likely as another: within a few percent of 1/rank, and no logarithm.
-static size_t draw_zipf(uint64_t *state, size_t count) {
+static size_t draw_zipf(uint64_t *state, size_t count)
+{
     unsigned octaves = 64U - (unsigned)__builtin_clzll(count);
     size_t low = (size_t)1 << below(state, octaves);
     size_t rank = low + below(state, low);
     return rank <= count ? rank - 1 : below(state, count);
 }
 
-static void make_label(uint64_t *state, uint8_t *label, size_t length) {
+static void make_label(uint64_t *state, uint8_t *label, size_t length)
+{
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
     while (length > 0) {
         uint64_t bits = queries_random(state) >> 4;
@@ -202,11 +216,16 @@ static void make_label(uint64_t *state, uint8_t *label, size_t length) {
     }
 }
 
-const struct question *queries_draw(struct queries *queries, struct bucket *bucket, uint8_t *out) {
+const struct question *queries_draw(struct queries *queries, struct bucket *bucket, uint8_t *out)
+{
     size_t at;
     switch (queries->draw) {
-    case DRAW_UNIFORM: at = below(&queries->random, bucket->count); break;
-    case DRAW_ZIPF: at = draw_zipf(&queries->random, bucket->count); break;
+    case DRAW_UNIFORM:
+        at = below(&queries->random, bucket->count);
+        break;
+    case DRAW_ZIPF:
+        at = draw_zipf(&queries->random, bucket->count);
+        break;
     case DRAW_FILE:
     default:
         at = bucket->next;
@@ -221,7 +240,8 @@ const struct question *queries_draw(struct queries *queries, struct bucket *buck
     return question;
 }
 
-void queries_free(struct queries *queries) {
+void queries_free(struct queries *queries)
+{
     free(queries->questions);
     free(queries->bytes);
 }

@@ -1,8 +1,8 @@
 // The questions that a load generator asks, as wire messages ready to send.
 //
-// A file has one question a line: NAME TYPE [RCODE]. RCODE is what the answer must say (NOERROR when
-// left out, "*" for anything). A first label of question marks is a pattern: each time it is asked
-// it gets fresh random letters, which is how misses are made that no cache has seen.
+// A file has one question a line: NAME TYPE [RCODE]. RCODE is what the answer must say (NOERROR
+// when left out, "*" for anything). A first label of question marks is a pattern: each time it is
+// asked it gets fresh random letters, which is how misses are made that no cache has seen.
 //
 // Messages are kept by length, because UDP_SEGMENT sends a run of equal ones for the price of one.
 #ifndef RRDNS_BENCH_QUERIES_H
@@ -50,7 +50,8 @@ struct edns {
     uint16_t payload;
 };
 
-// Reads `file`, at most `limit` lines where it isn't 0. Returns 0, or -1 with a line on standard error.
+// Reads `file`, at most `limit` lines where it isn't 0. Returns 0, or -1 with a line on standard
+// error.
 int queries_read(struct queries *queries, const char *file, const struct edns *edns, size_t limit);
 
 // Picks the length for a run of messages, each length as often as the file has it.

@@ -1,7 +1,8 @@
 # From results.txt to a table: medians over the rounds, with the lowest and highest behind them.
 # tests/bench/run tells what the lines are.
 #
-# "x limit" is a server's processor time per answer divided by the echo responder's of the same round.
+# "x limit" is a server's processor time per answer divided by the echo responder's of the same
+# round.
 
 function field(key,   i) {
     for (i = 2; i <= NF; i++) {
@@ -110,8 +111,8 @@ $1 == "load" {
 }
 $1 == "failed" { remember("data", field("data")); failed[field("data"), field("server")] = 1 }
 $1 == "witness" {
-    witness[field("server")] = field("qps")
-    witnessed = 1
+    remember("witness", field("by"))
+    witness[field("by"), field("server")] = field("qps")
 }
 $1 == "change" { changes[++changes[0]] = $0 }
 
@@ -119,8 +120,7 @@ END {
     print "machine: " machine
     print "servers:" versions
     if (noise > 0) {
-        printf "NOTE: %d of %d measurements were disturbed by other work on this machine (marked *)\n",
-            noise, runs
+        printf "NOTE: %d of %d measurements were disturbed by other work (marked *)\n", noise, runs
     }
     for (s = 1; s <= items["set"]; s++) {
         set = items["set", s]
@@ -132,8 +132,8 @@ END {
                 }
             }
         }
-        printf "\n%s\n%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s", set, "server", "us/answer", "user",
-            "system", "softirq", "x limit", "1000 answers/s", "busy%", "right"
+        printf "\n%s\n%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s", set, "server", "us/answer",
+            "user", "system", "softirq", "x limit", "1000 answers/s", "busy%", "right"
         print set ~ /^tcp/ ? "" : sprintf(" %8s %8s %5s %s", "p50 us", "p99 us", "lost", "agrees")
         items["server", items["server"] + 1] = "echo"
         for (i = 1; i <= items["server"] + 1; i++) {
@@ -164,28 +164,32 @@ END {
             printf "%-8s", server
             for (d = 1; d <= items["data"]; d++) {
                 data = items["data", d]
-                printf " %-32s", (data, server) in failed && !count[data, server, "load"] ? "failed" \
-                    : spread(data, server, "load", "%.2f") " / " plain(data, server, "pss", "%.0f")
+                printf " %-32s", (data, server) in failed && !count[data, server, "load"] \
+                    ? "failed" : spread(data, server, "load", "%.2f") " / " \
+                    plain(data, server, "pss", "%.0f")
             }
             print ""
         }
     }
     if (changes[0] > 0) {
-        printf "\nchanges under load: seconds to the new serial\n%-8s %-8s %-14s %8s %8s %9s %7s %7s %10s %10s\n",
-            "set", "server", "told by", "seconds", "MiB", "peak MiB", "lost", "asked", "p99 before", "p99 during"
+        print "\nchanges under load: seconds to the new serial"
+        printf "%-8s %-8s %-14s %8s %8s %9s %7s %7s %10s %10s\n", "set", "server", "told by",
+            "seconds", "MiB", "peak MiB", "lost", "asked", "p99 before", "p99 during"
         for (c = 1; c <= changes[0]; c++) {
             $0 = changes[c]
             printf "%-8s %-8s %-14s %8s %8.0f %9.0f %7d %7d %10.0f %10.0f\n", field("set"),
-                field("server"), field("how"), field("change") < 0 ? "never" : sprintf("%.3f", field("change")),
-                field("loaded_kib") / 1024, field("peak_kib") / 1024, field("lost_during"), field("sent"),
-                field("p99_before"), field("p99")
+                field("server"), field("how"),
+                field("change") < 0 ? "never" : sprintf("%.3f", field("change")),
+                field("loaded_kib") / 1024, field("peak_kib") / 1024, field("lost_during"),
+                field("sent"), field("p99_before"), field("p99")
         }
     }
-    if (witnessed) {
-        printf "\nanswers a second as dnsperf counts them, set small:"
+    for (w = 1; w <= items["witness"]; w++) {
+        printf "\nanswers a second as %s counts them, set small:", items["witness", w]
         for (i = 1; i <= items["server"]; i++) {
-            if (items["server", i] in witness) {
-                printf " %s %d;", items["server", i], witness[items["server", i]]
+            server = items["server", i]
+            if ((items["witness", w], server) in witness) {
+                printf " %s %d;", server, witness[items["witness", w], server]
             }
         }
         print ""

@@ -7,10 +7,10 @@
 //   hosts   NUMBER zones (100,000) of seven records
 //   big     one zone with NUMBER names (1,000,000)
 //
-// writes DIRECTORY/zones/NAME.zone; DIRECTORY/zones-plain/NAME, the same file or, for tld, the zone
-// without DS records, for a server (gdnsd) that wants the one and takes none of the other; and
-// question files (queries.h) of QUESTIONS lines (500,000): hits.q, misses.q and mixed.q, which has the
-// mix that a server of such zones sees.
+// writes DIRECTORY/zones/NAME.zone; DIRECTORY/zones-plain/NAME, the same file or, for tld, the
+// zone without DS records, for a server (gdnsd) that wants the one and takes none of the other;
+// and question files (queries.h) of QUESTIONS lines (500,000): hits.q, misses.q and mixed.q, which
+// has the mix that a server of such zones sees.
 //
 // A zone's second line has its serial, 1000000001 at first; who wants a newer one edits that.
 #include <stdbool.h>
@@ -27,7 +27,8 @@ static const char *directory;
 
 // ---- Files ----
 
-static FILE *create(const char *folder, const char *name) {
+static FILE *create(const char *folder, const char *name)
+{
     char path[4096];
     if (snprintf(path, sizeof path, "%s/%s%s", directory, folder, name) >= (int)sizeof path) {
         fprintf(stderr, "zones: a path too long\n");
@@ -41,7 +42,8 @@ static FILE *create(const char *folder, const char *name) {
     return out;
 }
 
-static void done(FILE *out) {
+static void done(FILE *out)
+{
     bool failed = ferror(out) != 0;
     if (fclose(out) != 0 || failed) {
         perror("zones: writing");
@@ -50,7 +52,8 @@ static void done(FILE *out) {
 }
 
 // zones-plain/NAME: the same file under the zone's name alone.
-static void link_plain(const char *name) {
+static void link_plain(const char *name)
+{
     char path[4096];
     char plain[4096];
     snprintf(path, sizeof path, "%s/zones/%s.zone", directory, name);
@@ -62,7 +65,8 @@ static void link_plain(const char *name) {
     }
 }
 
-static void make_folder(const char *name) {
+static void make_folder(const char *name)
+{
     char path[4096];
     snprintf(path, sizeof path, "%s/%s", directory, name);
     mkdir(path, 0755); // there already is fine; a failure shows when the first file is made
@@ -70,7 +74,8 @@ static void make_folder(const char *name) {
 
 // ---- Numbers and names ----
 
-static uint64_t mix(uint64_t x) { // splitmix64: the same number for the same n, everywhere
+static uint64_t mix(uint64_t x)
+{ // splitmix64: the same number for the same n, everywhere
     x += UINT64_C(0x9e3779b97f4a7c15);
     x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
@@ -79,13 +84,15 @@ static uint64_t mix(uint64_t x) { // splitmix64: the same number for the same n,
 
 static uint64_t draws;
 
-static uint64_t draw(uint64_t below) {
+static uint64_t draw(uint64_t below)
+{
     return mix(UINT64_C(0x1234567) + ++draws) % below;
 }
 
 // The label of number n: a few letters that depend on n, then n itself as five digits in base 36,
 // so that no two are the same. Lengths from 6 to 13, as registered names have.
-static const char *label(uint64_t n, char *out) {
+static const char *label(uint64_t n, char *out)
+{
     static const char digits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     static const char letters[] = "etaoinsrhldcumfpgwybvkxjqz";
     uint64_t bits = mix(n);
@@ -101,23 +108,27 @@ static const char *label(uint64_t n, char *out) {
     return out;
 }
 
-static void soa(FILE *out, const char *origin) {
+static void soa(FILE *out, const char *origin)
+{
     fprintf(out, TTL "%s SOA ns1.%s hostmaster.%s 1000000001 7200 3600 1209600 300\n", origin,
             origin, origin);
 }
 
-static void address(FILE *out, const char *owner, uint64_t n) {
+static void address(FILE *out, const char *owner, uint64_t n)
+{
     fprintf(out, "%s A 10.%u.%u.%u\n", owner, (unsigned)(n >> 16 & 255), (unsigned)(n >> 8 & 255),
             (unsigned)(n & 255));
 }
 
-static void address6(FILE *out, const char *owner, uint64_t n) {
+static void address6(FILE *out, const char *owner, uint64_t n)
+{
     fprintf(out, "%s AAAA 2001:db8:%x:%x::%x\n", owner, (unsigned)(n >> 32 & 0xffff),
             (unsigned)(n >> 16 & 0xffff), (unsigned)(n & 0xffff) | 1);
 }
 
 // Misses under `origin`, of several lengths: one in four under a name that is not there either.
-static void misses(FILE *out, const char *origin) {
+static void misses(FILE *out, const char *origin)
+{
     static const char marks[] = "????????????????";
     for (int length = 8; length <= 16; length++) {
         for (int i = 0; i < 3; i++) {
@@ -127,14 +138,16 @@ static void misses(FILE *out, const char *origin) {
     }
 }
 
-static void miss(FILE *out, const char *origin) {
+static void miss(FILE *out, const char *origin)
+{
     fprintf(out, "%.*s.%s %s NXDOMAIN\n", (int)(8 + draw(8)), "????????????????", origin,
             draw(3) == 0 ? "AAAA" : "A");
 }
 
 // ---- The sets ----
 
-static void small(uint64_t questions) {
+static void small(uint64_t questions)
+{
     FILE *out = create("zones/", "small.test.zone");
     soa(out, "small.test.");
     fprintf(out, "@ NS ns1\n@ NS ns2\nns1 A 192.0.2.1\nns2 A 192.0.2.2\nns2 AAAA 2001:db8::2\n"
@@ -170,19 +183,38 @@ static void small(uint64_t questions) {
     for (uint64_t i = 0; i < questions; i++) {
         unsigned host = (unsigned)draw(450) * 2 + 1;
         switch (draw(20)) {
-        case 0: fprintf(out, "small.test MX\n"); break;
-        case 1: fprintf(out, "small.test TXT\n"); break;
-        case 2: fprintf(out, "www.small.test A\n"); break;
-        case 3: fprintf(out, "c%u.small.test AAAA\n", host / 10 * 10); break;
-        case 4: fprintf(out, "x%u.wild.small.test A\n", host); break;
-        case 5: fprintf(out, "www.sub%u.small.test A\n", host % 20); break;
-        case 6: fprintf(out, "h%u.small.test TXT\n", host); break;
+        case 0:
+            fprintf(out, "small.test MX\n");
+            break;
+        case 1:
+            fprintf(out, "small.test TXT\n");
+            break;
+        case 2:
+            fprintf(out, "www.small.test A\n");
+            break;
+        case 3:
+            fprintf(out, "c%u.small.test AAAA\n", host / 10 * 10);
+            break;
+        case 4:
+            fprintf(out, "x%u.wild.small.test A\n", host);
+            break;
+        case 5:
+            fprintf(out, "www.sub%u.small.test A\n", host % 20);
+            break;
+        case 6:
+            fprintf(out, "h%u.small.test TXT\n", host);
+            break;
         case 7:
-        case 8: miss(out, "small.test"); break;
+        case 8:
+            miss(out, "small.test");
+            break;
         case 9:
         case 10:
-        case 11: fprintf(out, "h%u.small.test AAAA\n", host); break;
-        default: fprintf(out, "h%u.small.test A\n", host);
+        case 11:
+            fprintf(out, "h%u.small.test AAAA\n", host);
+            break;
+        default:
+            fprintf(out, "h%u.small.test A\n", host);
         }
     }
     done(out);
@@ -192,7 +224,8 @@ static void small(uint64_t questions) {
 }
 
 // Delegation n. The first 100 are the zone's own hosters, which many of the others use.
-static void delegation(FILE *out, FILE *plain, uint64_t n) {
+static void delegation(FILE *out, FILE *plain, uint64_t n)
+{
     char name[32];
     uint64_t bits = mix(n + UINT64_C(0x7000000));
     unsigned kind = n < 100 ? 9 : (unsigned)(bits % 10);
@@ -202,8 +235,8 @@ static void delegation(FILE *out, FILE *plain, uint64_t n) {
         FILE *file = both[i];
         if (kind < 5) { // servers elsewhere; a few hosters have most
             unsigned hoster = (unsigned)((bits >> 8) % (1 + (bits >> 24) % 1000));
-            fprintf(file, "%s NS ns1.hoster%u.example.\n%s NS ns2.hoster%u.example.\n", name, hoster,
-                    name, hoster);
+            fprintf(file, "%s NS ns1.hoster%u.example.\n%s NS ns2.hoster%u.example.\n", name,
+                    hoster, name, hoster);
         } else if (kind < 7) {
             char hoster[32];
             label((bits >> 8) % 100, hoster);
@@ -228,7 +261,8 @@ static void delegation(FILE *out, FILE *plain, uint64_t n) {
     }
 }
 
-static void referral_question(FILE *out, uint64_t number, bool ds) {
+static void referral_question(FILE *out, uint64_t number, bool ds)
+{
     char name[32];
     uint64_t n = draw(number);
     label(n, name);
@@ -240,7 +274,8 @@ static void referral_question(FILE *out, uint64_t number, bool ds) {
     fprintf(out, "%s%s.tld %s\n", below[draw(8)], name, draw(3) == 0 ? "AAAA" : "A");
 }
 
-static void tld(uint64_t number, uint64_t questions) {
+static void tld(uint64_t number, uint64_t questions)
+{
     FILE *out = create("zones/", "tld.zone");
     FILE *plain = create("zones-plain/", "tld");
     FILE *both[] = {out, plain};
@@ -273,14 +308,16 @@ static void tld(uint64_t number, uint64_t questions) {
     done(out);
 }
 
-static const char *host_zone(uint64_t n, char *out) {
+static const char *host_zone(uint64_t n, char *out)
+{
     static const char *const tops[] = {"com", "com", "com", "net", "org"};
     char name[32];
     sprintf(out, "%s.%s", label(n, name), tops[mix(n) % 5]);
     return out;
 }
 
-static void hosts(uint64_t number, uint64_t questions) {
+static void hosts(uint64_t number, uint64_t questions)
+{
     char name[64];
     for (uint64_t n = 0; n < number; n++) {
         char file[80];
@@ -288,8 +325,9 @@ static void hosts(uint64_t number, uint64_t questions) {
         host_zone(n, name);
         snprintf(file, sizeof file, "%s.zone", name);
         FILE *out = create("zones/", file);
-        fprintf(out, TTL "@ SOA ns1.hosting.example. hostmaster.hosting.example. 1000000001 7200 "
-                         "3600 1209600 300\n@ NS ns1.hosting.example.\n@ NS ns2.hosting.example.\n");
+        fprintf(out,
+                TTL "@ SOA ns1.hosting.example. hostmaster.hosting.example. 1000000001 7200 "
+                    "3600 1209600 300\n@ NS ns1.hosting.example.\n@ NS ns2.hosting.example.\n");
         address(out, "@", bits);
         if (bits % 2 == 0) {
             address(out, "www", bits);
@@ -326,7 +364,8 @@ static void hosts(uint64_t number, uint64_t questions) {
     done(out);
 }
 
-static void big(uint64_t number, uint64_t questions) {
+static void big(uint64_t number, uint64_t questions)
+{
     char name[64];
     FILE *out = create("zones/", "big.test.zone");
     soa(out, "big.test.");
@@ -345,9 +384,14 @@ static void big(uint64_t number, uint64_t questions) {
         label(draw(number), name);
         fprintf(hits, "%s.big.test A\n", name);
         switch (draw(5)) {
-        case 0: miss(mixed, "big.test"); break;
-        case 1: fprintf(mixed, "%s.big.test AAAA\n", name); break;
-        default: fprintf(mixed, "%s.big.test A\n", name);
+        case 0:
+            miss(mixed, "big.test");
+            break;
+        case 1:
+            fprintf(mixed, "%s.big.test AAAA\n", name);
+            break;
+        default:
+            fprintf(mixed, "%s.big.test A\n", name);
         }
     }
     done(hits);
@@ -357,7 +401,8 @@ static void big(uint64_t number, uint64_t questions) {
     done(out);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     const char *set = argc > 1 ? argv[1] : "";
     uint64_t number = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     uint64_t questions = argc > 4 ? strtoull(argv[4], NULL, 10) : 500000;

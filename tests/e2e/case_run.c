@@ -50,7 +50,7 @@ struct run {
 };
 
 static struct run run;
-static json_t *stats; /* after the last run */
+static json_t *stats;                        /* after the last run */
 static uint8_t last_cookie[2][COOKIE_WHOLE]; /* by family */
 
 void case_run_reset(void)
@@ -94,8 +94,7 @@ static void add_cookie(struct query_spec *query)
 /* The first cookie among the options as the case has them. */
 static void note_cookie(const struct query_spec *query)
 {
-    const struct packet options = {.options = query->options,
-                                   .options_size = query->options_size};
+    const struct packet options = {.options = query->options, .options_size = query->options_size};
     size_t size;
     const uint8_t *data = packet_option(&options, 10, &size);
     if (data != NULL && size >= COOKIE_CLIENT_SIZE) {
@@ -109,7 +108,9 @@ static void make_query(void)
     run.cookie_size = 0;
     if (run.c->raw) {
         ck_assert_uint_le(run.c->message_size, sizeof run.query);
-        memcpy(run.query, run.c->message, run.c->message_size);
+        if (run.c->message_size > 0) { /* an empty datagram is a case too */
+            memcpy(run.query, run.c->message, run.c->message_size);
+        }
         run.query_size = run.c->message_size;
         return;
     }
@@ -156,7 +157,7 @@ static void send_probe(int fd)
     uint8_t probe[64];
     struct query_spec query = query_for(".", "A");
     query.class = PROBE_CLASS;
-    uint16_t id = (uint16_t)~(run.query_size >= 2 ? run.query[0] << 8 | run.query[1] : 0);
+    uint16_t id = (uint16_t) ~(run.query_size >= 2 ? run.query[0] << 8 | run.query[1] : 0);
     run.probe_size = query_write(&query, id, probe);
     send_message(fd, probe, run.probe_size);
     ssize_t got = receive_message(fd);
@@ -314,8 +315,7 @@ static void check_option(uint16_t code, const uint8_t *data, size_t size)
     default:
         break;
     }
-    if (want->text != NULL &&
-        (size != strlen(want->text) || memcmp(data, want->text, size) != 0)) {
+    if (want->text != NULL && (size != strlen(want->text) || memcmp(data, want->text, size) != 0)) {
         differs("option %u says \"%.*s\", not \"%s\"", code, (int)size, (const char *)data,
                 want->text);
     }
@@ -445,8 +445,10 @@ struct expectation {
 static size_t expect_counters(struct expectation *e)
 {
     const struct test_case *c = run.c;
-    static const char *const queries[] = {[UDP4] = "queries_udp4", [UDP6] = "queries_udp6",
-                                          [TCP4] = "queries_tcp4", [TCP6] = "queries_tcp6"};
+    static const char *const queries[] = {[UDP4] = "queries_udp4",
+                                          [UDP6] = "queries_udp6",
+                                          [TCP4] = "queries_tcp4",
+                                          [TCP6] = "queries_tcp6"};
     bool answered = !c->silent, probed = c->silent;
     bool authoritative = answered && (c->flags & FLAG_AA) != 0;
     bool edns = answered && run.packet.opts > 0;
@@ -475,11 +477,11 @@ static size_t expect_counters(struct expectation *e)
     e[n++] = (struct expectation){"answers_authoritative", authoritative};
     e[n++] = (struct expectation){"answers_nodata", authoritative && !data && c->rcode == 0 &&
                                                         (c->flags & FLAG_TC) == 0};
-    static const char *const still[] = {
-        "answers_referral", "answers_wildcard", "chain_links",     "dropped_short",
-        "dropped_response", "dropped_send",     "dropped_truncated", "cookies_client",
-        "cookies_valid",    "cookies_invalid",  "tcp_malformed",   "tcp_reset",
-        "tcp_refused",      "tcp_evicted"};
+    static const char *const still[] = {"answers_referral",  "answers_wildcard", "chain_links",
+                                        "dropped_short",     "dropped_response", "dropped_send",
+                                        "dropped_truncated", "cookies_client",   "cookies_valid",
+                                        "cookies_invalid",   "tcp_malformed",    "tcp_reset",
+                                        "tcp_refused",       "tcp_evicted"};
     for (size_t i = 0; i < sizeof still / sizeof still[0]; i++) {
         e[n++] = (struct expectation){still[i], 0};
     }
@@ -508,8 +510,8 @@ static void check_counters(void)
         const struct expectation *wrong = NULL;
         int64_t delta = 0;
         for (size_t i = 0; i < count && wrong == NULL; i++) {
-            delta = counter_value(now, expected[i].counter) -
-                    counter_value(stats, expected[i].counter);
+            delta =
+                counter_value(now, expected[i].counter) - counter_value(stats, expected[i].counter);
             wrong = delta != expected[i].delta ? &expected[i] : NULL;
         }
         if (wrong == NULL) {

@@ -37,8 +37,7 @@ static char *copy(const char *text)
     return need(strdup(text));
 }
 
-static bool fault(struct reading *r, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool fault(struct reading *r, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool fault(struct reading *r, const char *format, ...)
 {
     char reason[1024];
@@ -123,10 +122,10 @@ static bool full_name(struct reading *r, const char *text, char *out, size_t roo
 {
     size_t size = strlen(text);
     bool absolute = size > 0 && text[size - 1] == '.' && (size < 2 || text[size - 2] != '\\');
-    int written = strcmp(text, "@") == 0 ? snprintf(out, room, "%s", r->origin)
-                  : absolute             ? snprintf(out, room, "%s", text)
-                                         : snprintf(out, room, "%s%s%s", text,
-                                                    r->origin[0] == '.' ? "" : ".", r->origin);
+    int written =
+        strcmp(text, "@") == 0 ? snprintf(out, room, "%s", r->origin)
+        : absolute             ? snprintf(out, room, "%s", text)
+                   : snprintf(out, room, "%s%s%s", text, r->origin[0] == '.' ? "" : ".", r->origin);
     return written >= 0 && (size_t)written < room ? true : fault(r, "a name is too long");
 }
 
@@ -339,8 +338,8 @@ static bool read_reply(struct reading *r, char **words, size_t count)
     static const struct {
         const char *text;
         uint16_t bit;
-    } flags[] = {{"aa", 0x0400}, {"tc", 0x0200}, {"rd", 0x0100}, {"ra", 0x0080},
-                 {"ad", 0x0020}, {"cd", 0x0010}};
+    } flags[] = {{"aa", 0x0400}, {"tc", 0x0200}, {"rd", 0x0100},
+                 {"ra", 0x0080}, {"ad", 0x0020}, {"cd", 0x0010}};
     if (count < 2) {
         return fault(r, "reply RCODE [FLAG...]");
     }
@@ -386,7 +385,7 @@ static bool read_question(struct reading *r, char **words, size_t count)
     at[0] = (uint8_t)(type >> 8);
     at[1] = (uint8_t)type;
     at[2] = (uint8_t)(class >> 8);
-    at[3] = (uint8_t)class;
+    at[3] = (uint8_t) class;
     r->at->question_size = size + 4;
     return size > 0;
 }

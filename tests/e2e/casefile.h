@@ -26,8 +26,8 @@ struct case_zone {
 
 struct expected_option {
     uint16_t code;
-    long number;  /* EDE's code, keepalive's time */
-    char *text;   /* NSID, EDE's text; NULL: any */
+    long number; /* EDE's code, keepalive's time */
+    char *text;  /* NSID, EDE's text; NULL: any */
 };
 
 struct expected_count {
@@ -60,8 +60,8 @@ struct test_case {
     struct strings section[SECTIONS];
     bool ordered;
     long records[SECTIONS]; /* "answer N records": only their number is looked at; -1: as listed */
-    size_t size;       /* 0: not looked at */
-    int edns;          /* -1: as the query; 0: none; 1: there */
+    size_t size;            /* 0: not looked at */
+    int edns;               /* -1: as the query; 0: none; 1: there */
     struct expected_option options[8];
     size_t options_count;
     struct expected_count counts[16];
@@ -70,7 +70,7 @@ struct test_case {
 
 struct case_file {
     char *path;
-    char *name; /* without folder and ".case" */
+    char *name;   /* without folder and ".case" */
     char *server; /* JSON put over the configuration, or NULL */
     struct case_zone *zones;
     size_t zones_count;

@@ -26,13 +26,15 @@ enum {
     ANSWER_ROOM = 16 << 20,
 };
 
+struct daemon server = {.control = -1};
+
 /* ---- Its directory ---- */
 
 static void merge(json_t *onto, json_t *more)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(more, key, value) {
+    json_object_foreach (more, key, value) {
         json_t *old = json_object_get(onto, key);
         if (json_is_object(old) && json_is_object(value)) {
             merge(old, value);
@@ -44,10 +46,9 @@ static void merge(json_t *onto, json_t *more)
 
 void daemon_configure(struct daemon *daemon, const char *more)
 {
-    json_t *config =
-        json_pack("{s:{s:[s],s:i}, s:{s:s}, s:s}", "server", "listen",
-                  format_text("127.0.0.1:%u", daemon->port), "workers", 2, "control", "socket",
-                  daemon->socket, "zone_directory", "zones");
+    json_t *config = json_pack("{s:{s:[s],s:i}, s:{s:s}, s:s}", "server", "listen",
+                               format_text("127.0.0.1:%u", daemon->port), "workers", 2, "control",
+                               "socket", daemon->socket, "zone_directory", "zones");
     ck_assert_ptr_nonnull(config);
     if (have_ipv6()) {
         json_array_append_new(json_object_get(json_object_get(config, "server"), "listen"),
@@ -92,9 +93,9 @@ void daemon_zone(const struct daemon *daemon, const char *name, const char *text
 /* ---- Start and end ---- */
 
 /* What the sanitizers print; ours has nothing like it. */
-static const char *const reports[] = {"AddressSanitizer", "LeakSanitizer", "ThreadSanitizer",
-                                      "UndefinedBehaviorSanitizer", "runtime error:",
-                                      "Assertion `"};
+static const char *const reports[] = {"AddressSanitizer", "LeakSanitizer",
+                                      "ThreadSanitizer",  "UndefinedBehaviorSanitizer",
+                                      "runtime error:",   "Assertion `"};
 
 static void check_log(const struct daemon *daemon)
 {
@@ -221,8 +222,8 @@ void daemon_ended(struct daemon *daemon)
     }
     daemon->pid = 0;
     check_log(daemon);
-    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0,
-                  "rrdnsd ended with status %x:\n%s", (unsigned)status, daemon_log(daemon));
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "rrdnsd ended with status %x:\n%s",
+                  (unsigned)status, daemon_log(daemon));
     ck_assert_msg(!file_exists(daemon->socket), "the control socket's file is still there");
 }
 
@@ -308,8 +309,8 @@ static void connect_control(struct daemon *daemon)
     ck_assert_uint_lt(strlen(daemon->socket), sizeof address.sun_path);
     strcpy(address.sun_path, daemon->socket);
     daemon->control = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    ck_assert_msg(daemon->control >= 0 && connect(daemon->control, (struct sockaddr *)&address,
-                                                  sizeof address) == 0,
+    ck_assert_msg(daemon->control >= 0 &&
+                      connect(daemon->control, (struct sockaddr *)&address, sizeof address) == 0,
                   "control socket: %s", strerror(errno));
 }
 
@@ -320,8 +321,8 @@ json_t *control_line(struct daemon *daemon, const char *line, int ms)
     if (daemon->control < 0) {
         connect_control(daemon);
     }
-    send_all(daemon->control, line, strlen(line));
-    send_all(daemon->control, "\n", 1);
+    send_text(daemon->control, line);
+    send_text(daemon->control, "\n");
     uint64_t end = clock_ms() + (uint64_t)ms;
     do {
         uint64_t now = clock_ms();

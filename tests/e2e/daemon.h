@@ -21,6 +21,9 @@ struct daemon {
     int control; /* our connection to it, or -1 */
 };
 
+/* The one that most test programs are about, one at a time. */
+extern struct daemon server;
+
 /*
  * Lays out a directory of that name in harness_dir() and a configuration: 127.0.0.1 and ::1 at a
  * free port, two workers, the control socket, zone_directory "zones". more is a JSON object that

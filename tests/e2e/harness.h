@@ -86,15 +86,15 @@ struct output {
 struct output command(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Fails unless text contains part. */
-#define ck_contains(text, part)                                                                    \
-    do {                                                                                           \
-        const char *text_ = (text), *part_ = (part);                                               \
-        ck_assert_msg(strstr(text_, part_) != NULL, "\"%s\" is not in:\n%s", part_, text_);        \
+#define ck_contains(text, part)                                                             \
+    do {                                                                                    \
+        const char *text_ = (text), *part_ = (part);                                        \
+        ck_assert_msg(strstr(text_, part_) != NULL, "\"%s\" is not in:\n%s", part_, text_); \
     } while (0)
-#define ck_lacks(text, part)                                                                       \
-    do {                                                                                           \
-        const char *text_ = (text), *part_ = (part);                                               \
-        ck_assert_msg(strstr(text_, part_) == NULL, "\"%s\" is in:\n%s", part_, text_);            \
+#define ck_lacks(text, part)                                                            \
+    do {                                                                                \
+        const char *text_ = (text), *part_ = (part);                                    \
+        ck_assert_msg(strstr(text_, part_) == NULL, "\"%s\" is in:\n%s", part_, text_); \
     } while (0)
 
 #endif

@@ -36,7 +36,7 @@ struct query {
     unsigned name;
     unsigned least; /* generation that was in force for sure when it was sent */
     uint16_t id;
-    bool negative;  /* asks for a name that is not there */
+    bool negative; /* asks for a name that is not there */
     bool waiting;
 };
 
@@ -61,15 +61,14 @@ void load_write_zone(const char *path, unsigned generation, unsigned names)
             "$TTL 3600\n@ SOA ns hostmaster %u 7200 3600 1209600 300\n@ NS ns\nns A 192.0.2.1\n",
             generation);
     for (unsigned n = 0; n < names; n++) {
-        fprintf(out, "m%u MX %u h%u\nh%u A %u.%u.%u.%u\n", n, generation, n, n, generation,
-                n >> 16, n >> 8 & 255, n & 255);
+        fprintf(out, "m%u MX %u h%u\nh%u A %u.%u.%u.%u\n", n, generation, n, n, generation, n >> 16,
+                n >> 8 & 255, n & 255);
     }
     ck_assert_int_eq(fclose(out), 0);
     ck_assert_int_eq(rename(beside, path), 0);
 }
 
-static bool wrong(struct load *load, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+static bool wrong(struct load *load, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static bool wrong(struct load *load, const char *format, ...)
 {
     va_list arguments;
@@ -133,7 +132,8 @@ static unsigned generation_of(struct load *load, const struct query *query, cons
     uint8_t asked[128];
     size_t question = write_query(query, asked);
     const uint8_t *end = answer + size;
-    if (size < question + RECORD || memcmp(answer + HEADER, asked + HEADER, question - HEADER) != 0) {
+    if (size < question + RECORD ||
+        memcmp(answer + HEADER, asked + HEADER, question - HEADER) != 0) {
         wrong(load, "an answer of %zu octets, or to another question", size);
         return 0;
     }

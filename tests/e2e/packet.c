@@ -173,8 +173,7 @@ static const char *walk_opt(struct packet *p, size_t owner, size_t fixed, int se
     p->options = at + 10;
     size_t pos = 0;
     while (pos < p->options_size) {
-        if (p->options_size - pos < 4 ||
-            p->options_size - pos - 4 < get16(p->options + pos + 2)) {
+        if (p->options_size - pos < 4 || p->options_size - pos - 4 < get16(p->options + pos + 2)) {
             return wrong("options of the OPT do not end where it ends");
         }
         pos += 4u + get16(p->options + pos + 2);
@@ -347,8 +346,8 @@ static const struct {
     const char *text;
     unsigned number;
 } rcodes[] = {
-    {"NOERROR", 0},  {"FORMERR", 1}, {"SERVFAIL", 2}, {"NXDOMAIN", 3}, {"NOTIMP", 4},
-    {"REFUSED", 5},  {"YXDOMAIN", 6}, {"NOTAUTH", 9},  {"BADVERS", 16}, {"BADCOOKIE", 23},
+    {"NOERROR", 0}, {"FORMERR", 1},  {"SERVFAIL", 2}, {"NXDOMAIN", 3}, {"NOTIMP", 4},
+    {"REFUSED", 5}, {"YXDOMAIN", 6}, {"NOTAUTH", 9},  {"BADVERS", 16}, {"BADCOOKIE", 23},
 };
 
 int rcode_number(const char *text)

@@ -55,7 +55,7 @@ struct packet {
     size_t question_end;        /* octets up to the end of the question section */
     uint16_t rcode;             /* with the OPT's bits */
 
-    unsigned opts;              /* OPT records, which should be one at most */
+    unsigned opts; /* OPT records, which should be one at most */
     uint16_t edns_size;
     uint8_t edns_version;
     uint16_t edns_flags;

@@ -65,7 +65,6 @@ static int tests_count;
 static struct case_file *files[FILES_MAX];
 static size_t files_count;
 
-static struct daemon server;
 static const struct case_file *served; /* by server */
 static const struct case_file *failed; /* could not be served */
 
@@ -75,10 +74,11 @@ static void check_zones(const struct case_file *file)
     json_t *result = control_result(&server, "zones");
     json_t *zone;
     size_t at;
-    json_array_foreach(json_object_get(result, "zones"), at, zone) {
+    json_array_foreach (json_object_get(result, "zones"), at, zone) {
         bool broken = false;
         for (size_t i = 0; i < file->zones_count; i++) {
-            broken |= file->zones[i].broken && strcmp(file->zones[i].name, json_at(zone, "name")) == 0;
+            broken |=
+                file->zones[i].broken && strcmp(file->zones[i].name, json_at(zone, "name")) == 0;
         }
         ck_assert_msg(json_is_true(json_object_get(zone, "serving")) != broken, "%s: zone %s: %s",
                       file->path, json_at(zone, "name"), json_at(zone, "last_error"));

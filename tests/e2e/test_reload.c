@@ -15,8 +15,6 @@
 #include "load.h"
 #include "transport.h"
 
-static struct daemon server;
-
 /* example.test in version v: www is 192.0.2.v, the serial v. */
 static const char *version(unsigned v)
 {
@@ -369,8 +367,8 @@ START_TEST(addresses)
         json_decref(now);
         load_await(load, 100);
 
-        daemon_configure(&server, format_text("{\"server\": {\"listen\": [\"127.0.0.1:%u\"]}}",
-                                              server.port));
+        daemon_configure(
+            &server, format_text("{\"server\": {\"listen\": [\"127.0.0.1:%u\"]}}", server.port));
         control_reload_ok(&server);
         ck_assert_str_eq(ask_once("127.0.0.3", server.port, false, "www.other.test.", "A"),
                          "(no answer)");
@@ -665,30 +663,30 @@ END_TEST
 static Suite *reloads(void)
 {
     const TTest *const tests[] = {by_signal,
-                                         by_command,
-                                         unchanged,
-                                         changed_in_disguise,
-                                         broken,
-                                         unreadable,
-                                         added_and_removed,
-                                         added_broken,
-                                         by_configuration,
-                                         included,
-                                         named,
-                                         named_wrongly,
-                                         addresses,
-                                         workers,
-                                         settings,
-                                         what_needs_a_restart,
-                                         address_that_is_taken,
-                                         broken_configuration,
-                                         directory_gone,
-                                         signals_in_a_row,
-                                         killed,
-                                         log_on_a_full_disk,
-                                         standard_error_on_a_full_disk,
-                                         a_thousand_reloads,
-                                         a_million_records};
+                                  by_command,
+                                  unchanged,
+                                  changed_in_disguise,
+                                  broken,
+                                  unreadable,
+                                  added_and_removed,
+                                  added_broken,
+                                  by_configuration,
+                                  included,
+                                  named,
+                                  named_wrongly,
+                                  addresses,
+                                  workers,
+                                  settings,
+                                  what_needs_a_restart,
+                                  address_that_is_taken,
+                                  broken_configuration,
+                                  directory_gone,
+                                  signals_in_a_row,
+                                  killed,
+                                  log_on_a_full_disk,
+                                  standard_error_on_a_full_disk,
+                                  a_thousand_reloads,
+                                  a_million_records};
     Suite *suite = suite_create("reload");
     TCase *tcase = tcase_create("reload");
     tcase_add_checked_fixture(tcase, begin, end);

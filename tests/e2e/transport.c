@@ -163,6 +163,11 @@ void send_all(int fd, const void *data, size_t size)
     }
 }
 
+void send_text(int fd, const char *text)
+{
+    send_all(fd, text, strlen(text));
+}
+
 void tcp_send(int fd, const void *message, size_t size)
 {
     uint8_t *framed = malloc(size + 2);

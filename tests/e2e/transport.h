@@ -31,7 +31,8 @@ void tcp_reset(int fd);
 
 /* Sends all of it. Fails the test when it can't within patience. */
 void send_all(int fd, const void *data, size_t size);
-/* The same, after two octets of length. */
+void send_text(int fd, const char *text);
+/* send_all, after two octets of length. */
 void tcp_send(int fd, const void *message, size_t size);
 
 /*

@@ -39,9 +39,12 @@ static bool allowed(const struct slow_zone *zone, const struct slow_record *fres
         if (r->type == RRTYPE_DNAME || r->type == RRTYPE_SOA) {
             return false;
         }
+        bool names = r->type != RRTYPE_A && r->type != RRTYPE_AAAA && r->type != RRTYPE_TXT &&
+                     r->type != RRTYPE_DS;
         bool same = r->size == fresh->size;
         for (size_t k = 0; same && k < r->size; k++) {
-            same = name_lower(r->rdata[k]) == name_lower(fresh->rdata[k]);
+            same = r->rdata[k] == fresh->rdata[k] ||
+                   (names && name_lower(r->rdata[k]) == name_lower(fresh->rdata[k]));
         }
         if (same) {
             return false;

@@ -34,7 +34,8 @@ void slow_free(struct slow_zone *zone);
 
 /*
  * Adds a record unless it breaks a rule (CNAME beside other data, a second CNAME, DNAME or SOA, an
- * RRset with the same RDATA twice); false then. The TTL of an RRset is that of its first record.
+ * RRset with the same RDATA twice, be it but for case); false then. The TTL of an RRset is that of
+ * its first record.
  */
 bool slow_add(struct slow_zone *zone, const uint8_t *owner, uint16_t type, uint32_t ttl,
               const void *rdata, size_t size);

@@ -66,7 +66,8 @@ END_TEST
 START_TEST(refused)
 {
     static const char *const bad64[] = {"Z",    "Zg",    "Zg=",   "Zg===", "Zh==", "Zm9=",  "=",
-                                        "Zm8", "Zm8==", "Zg==Zg==", "Zm 9v", "Zm9-", "Zm9v=", "Z=g="};
+                                        "Zm8", "Zm8==", "Zg==Zg==", "Zm 9v", "Zm9-", "Zm9v=",
+                                        "Z=g="};
     static const char *const bad32[] = {"c", "cp1n", "cw", "co=", "cpn", "cpnmuo", "cp!g", "cp"};
     static const char *const bad16[] = {"6", "6g", "0x66", "66 66", "666"};
     for (size_t i = 0; i < sizeof bad64 / sizeof bad64[0]; i++) {
@@ -84,7 +85,8 @@ END_TEST
 START_TEST(every_octet_of_text)
 {
     /* at every place of a group, only digits are taken */
-    static const char digits64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    static const char digits64[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     for (unsigned octet = 1; octet < 256; octet++) {
         for (unsigned place = 0; place < 8; place++) {
             char text[] = "AAAAAAAA";

@@ -1,6 +1,6 @@
 /*
- * Zone images as text: the form of it, and that text -> image -> text -> image is a fixed point, for
- * zones of every type and of any names.
+ * Zone images as text: the form of it, and that text -> image -> text -> image is a fixed point,
+ * for zones of every type and of any names.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -125,7 +125,8 @@ static const char all_types[] =
     "@ NSEC3PARAM 1 0 12 aabb\n"
     "tlsa TLSA 1 1 2 92003ba3\ns SMIMEA 0 0 0 00aabb\n"
     "hip HIP 2 200100107B1A74DF AQID rvs rvs2.abs.\ncds CDS 0 0 0 00\ncds CDNSKEY 0 3 0 AA==\n"
-    "pgp OPENPGPKEY AwEAAb==\ncs CSYNC 66 3 A NS TYPE1234\nzm ZONEMD 1 1 9 000102030405060708090a0b\n"
+    "pgp OPENPGPKEY AwEAAQ==\ncs CSYNC 66 3 A NS TYPE1234\n"
+    "zm ZONEMD 1 1 9 000102030405060708090a0b\n"
     "svcb SVCB 16 foo alpn=h2,h3-19 mandatory=ipv4hint,alpn ipv4hint=192.0.2.1,192.0.2.2 port=53\n"
     "svcb SVCB 1 . key667=\"hello\\210q\\\"o\\\\\" no-default-alpn alpn=x key65534 ohttp\n"
     "svcb HTTPS 1 . ipv6hint=\"2001:db8::1,::\" alpn=\"f\\\\\\\\oo\\\\,b\\032r,h2\" ech=AQID\n"

@@ -72,6 +72,13 @@ START_TEST(broken_names)
     c.head->apex = craft_ref(&c, craft_node(&c, "www.example."));
     craft_broken(&c, "the first node isn't the apex");
     c = craft_rich();
+    craft_node(&c, "example.")->name_size++;
+    craft_broken(&c, "the first node isn't the apex");
+    c = craft_rich(); /* a child of the root, with a name as long as the apex's */
+    c.head->apex = craft_ref(&c, craft_node(&c, "web.example."));
+    craft_node(&c, "web.example.")->name_size = c.head->apex_size;
+    craft_broken(&c, "the first node isn't the apex");
+    c = craft_rich();
     craft_node(&c, "www.example.")->size = 0;
     craft_broken(&c, "a node ends outside the image");
     c = craft_rich();
@@ -110,6 +117,10 @@ START_TEST(broken_names)
     craft_broken(&c, "RRsets are not where the name ends");
     c = craft_rich();
     craft_node(&c, "wild.example.")->flags |= NODE_CASE;
+    craft_broken(&c, "RRsets are not where the name ends");
+    c = craft_rich(); /* where they would be, but the node ends before */
+    craft_node(&c, "wild.example.")->flags |= NODE_CASE;
+    craft_node(&c, "wild.example.")->rrsets_at += 8;
     craft_broken(&c, "RRsets are not where the name ends");
 }
 END_TEST
@@ -199,6 +210,9 @@ START_TEST(broken_rrsets)
     craft_broken(&c, "a record is not of its RRset's type, class and TTL");
     c = craft_rich();
     craft_rrset(&c, "web.example.", RRTYPE_A)->block[5] = CLASS_CH;
+    craft_broken(&c, "a record is not of its RRset's type, class and TTL");
+    c = craft_new("example.", MAKE_APEX "a A 192.0.2.1\na A 192.0.2.2\n");
+    craft_rrset(&c, "a.example.", RRTYPE_A)->block[RECORD_HEAD + 4 + 9]++; /* the second TTL */
     craft_broken(&c, "a record is not of its RRset's type, class and TTL");
     c = craft_rich();
     rrset = craft_rrset(&c, "ns.example.", RRTYPE_A);
@@ -296,6 +310,38 @@ START_TEST(broken_compression)
 }
 END_TEST
 
+/* Names that go on where their RDATA ends, and names too long with what they point to. */
+START_TEST(broken_name_ends)
+{
+    const char *reason = "a name in RDATA is broken";
+    const char *text = MAKE_APEX "a NS b.elsewhere.\na.b NS c.a.b\nr NS .\n";
+    struct craft c = craft_new("example.", text);
+    craft_rrset(&c, "a.example.", RRTYPE_NS)->block[11]--; /* without its root */
+    craft_broken(&c, reason);
+    c = craft_new("example.", text);
+    craft_rrset(&c, "a.b.example.", RRTYPE_NS)->block[11]--; /* half a placeholder */
+    craft_broken(&c, reason);
+    c = craft_new("example.", text);
+    craft_rrset(&c, "r.example.", RRTYPE_NS)->block[RECORD_HEAD] = 5; /* one octet is there */
+    craft_broken(&c, reason);
+
+#define SIXTY "aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff"
+    text = MAKE_APEX SIXTY "." SIXTY "." SIXTY " MX 1 x.b.elsewhere.\n" SIXTY "." SIXTY "." SIXTY
+                           " MX 2 ccc." SIXTY ".b.elsewhere.\n";
+    const char *owner = SIXTY "." SIXTY "." SIXTY ".example.";
+    c = craft_new("example.", text);
+    struct rrset *rrset = craft_rrset(&c, owner, RRTYPE_MX);
+    ck_assert_uint_eq(rrset->patches, 1);
+    wire_put_u16(rrset->block + rrset_patch_table(rrset)[0],
+                 (uint16_t)(0xc000 | names_size(names_wire(owner))));
+    craft_broken(&c, reason);
+    c = craft_new("example.", MAKE_APEX "a NS " SIXTY "." SIXTY ".\n");
+    craft_rrset(&c, "a.example.", RRTYPE_NS)->block[RECORD_HEAD] = 70; /* over 63 */
+    craft_broken(&c, reason);
+#undef SIXTY
+}
+END_TEST
+
 START_TEST(broken_patch_tables)
 {
     const char *text = MAKE_APEX "mx.a MX 1 x.mx.a\nmx.a MX 2 y.mx.a\nmx.a MX 3 z.mx.a\n";
@@ -367,6 +413,11 @@ START_TEST(broken_soa)
     c = craft_rich();
     c.head->negative_soa = 0;
     craft_broken(&c, "no SOA");
+    c = craft_new("example.", "@ SOA . . 1 2 3 4 5\n"); /* any RDATA is good for TYPE10 */
+    struct rrset *soa = craft_rrset(&c, "example.", RRTYPE_SOA);
+    soa->type = 10;
+    wire_put_u16(soa->block + 2, 10);
+    craft_broken(&c, "no SOA");
     c = craft_rich();
     struct rrset *negative = arena_at(&c.view.arena, c.head->negative_soa);
     negative->patches--;
@@ -417,6 +468,10 @@ START_TEST(broken_targets)
     rrset->block_size -= 8;
     rrset->block[11] -= 8;
     craft_broken(&c, "targets of a type that has none");
+    c = craft_rich(); /* web.example. becomes web.fxample., which is not in the zone */
+    rrset = craft_rrset(&c, "_sip._tcp.example.", RRTYPE_SRV);
+    rrset->block[RECORD_HEAD + 6 + 5]++;
+    craft_broken(&c, reason);
     c = craft_rich(); /* nothing to add is always true */
     targets =
         (struct rrset_target *)(uintptr_t)rrset_targets(craft_rrset(&c, "example.", RRTYPE_NS));
@@ -436,6 +491,7 @@ int main(void)
     tcase_add_test(unit.tests, broken_rrsets);
     tcase_add_test(unit.tests, oversized_rrset);
     tcase_add_test(unit.tests, broken_compression);
+    tcase_add_test(unit.tests, broken_name_ends);
     tcase_add_test(unit.tests, broken_patch_tables);
     tcase_add_test(unit.tests, broken_trees);
     tcase_add_test(unit.tests, broken_soa);

@@ -1,6 +1,6 @@
 /*
- * RDATA of every type, by chance: ldns reads our samples as we do, what is printed reads back as the
- * same octets, and no octets at all bring the checks or the printer out of bounds.
+ * RDATA of every type, by chance: ldns reads our samples as we do, what is printed reads back as
+ * the same octets, and no octets at all bring the checks or the printer out of bounds.
  */
 #include <arpa/inet.h>
 #include <ldns/ldns.h>
@@ -97,7 +97,8 @@ static void add_types(struct text *text)
     unsigned count = 1 + rng_below(text->rng, 6);
     for (unsigned i = 0; i < count; i++) {
         /* ldns has younger types by number only */
-        uint16_t type = (uint16_t)(1 + rng_below(text->rng, rng_once_in(text->rng, 3) ? 60000 : 50));
+        unsigned most = rng_once_in(text->rng, 3) ? 60000 : 50;
+        uint16_t type = (uint16_t)(1 + rng_below(text->rng, most));
         snprintf(word, sizeof word, " TYPE%u", type);
         add(text, word);
     }

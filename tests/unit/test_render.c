@@ -520,6 +520,37 @@ START_TEST(long_any)
 }
 END_TEST
 
+/*
+ * Names of 254 octets in PTR records, some ending like the 15th and the 16th: these stand at the
+ * last positions that others may point to, and past them.
+ */
+START_TEST(long_names_at_the_reach)
+{
+    /* The block begins at 29 + 16 * addresses: around 12 KiB, and on to where 16 KiB end. */
+    for (unsigned addresses = 760; addresses < 1026; addresses += addresses < 772 ? 1 : 23) {
+        struct slow_zone s;
+        const uint8_t *owner = names_wire("big.example.");
+        slow_init(&s, names_wire("example."));
+        for (unsigned n = 0; n < addresses; n++) {
+            uint8_t a[4] = {10, 0, (uint8_t)(n >> 8), (uint8_t)n};
+            slow_add(&s, owner, RRTYPE_A, 60, a, 4);
+        }
+        for (uint8_t n = 0; n < 20; n++) {
+            uint8_t name[NAME_MAX_OCTETS] = {0}, label[63];
+            memset(label, 'a' + (n < 16 ? n : 14 + n % 2), sizeof label);
+            ck_assert(names_prepend(name, label, 60) && names_prepend(name, label, 63));
+            label[0] = (uint8_t)('0' + n);
+            ck_assert(names_prepend(name, label, 63) && names_prepend(name, label, 63));
+            slow_add(&s, owner, RRTYPE_PTR, 60, name, names_size(name));
+        }
+        struct zone *z = make_built(slow_records(&s));
+        expect_stream(&s, z, "big.example.", RRTYPE_ANY, false);
+        zone_unref(z);
+        slow_free(&s);
+    }
+}
+END_TEST
+
 /* --- by chance --- */
 
 static void lower(char *text)
@@ -615,6 +646,7 @@ int main(void)
     tcase_add_test(unit.tests, long_referral);
     tcase_add_test(unit.tests, referral_over_64k);
     tcase_add_test(unit.tests, long_any);
+    tcase_add_test(unit.tests, long_names_at_the_reach);
     tcase_add_test(unit.tests, random_dense);
     tcase_add_test(unit.tests, random_dense_large);
     tcase_add_test(unit.tests, random_octets);

@@ -30,7 +30,8 @@ START_TEST(owners)
             "192.0.2.3\n",
             "");
     /* as \DDD and \X; a dot, a blank, an @ within; octets from 0 to 255; case kept */
-    scan_is("a\\.b\\032c\\@ A 192.0.2.1\n\\000\\255 A 192.0.2.2\n\\@ A 192.0.2.3\nWwW A 192.0.2.4\n",
+    scan_is("a\\.b\\032c\\@ A 192.0.2.1\n\\000\\255 A 192.0.2.2\n\\@ A 192.0.2.3\n"
+            "WwW A 192.0.2.4\n",
             "a\\.b\\032c\\@.example. 60 A 192.0.2.1\n\\000\\255.example. 60 A 192.0.2.2\n"
             "\\@.example. 60 A 192.0.2.3\nWwW.example. 60 A 192.0.2.4\n",
             "");
@@ -81,7 +82,8 @@ START_TEST(ttl_from_elsewhere)
 {
     /* $TTL is before the TTL of the record before, and may change */
     BARE("$TTL 1h\na 5 A 192.0.2.1\nb A 192.0.2.2\n$ttl 2h\nc A 192.0.2.3\n",
-         "a.example. 5 A 192.0.2.1\nb.example. 3600 A 192.0.2.2\nc.example. 7200 A 192.0.2.3\n", "");
+         "a.example. 5 A 192.0.2.1\nb.example. 3600 A 192.0.2.2\nc.example. 7200 A 192.0.2.3\n",
+         "");
     /* without it, the record before */
     BARE("a 5 A 192.0.2.1\nb A 192.0.2.2\nc 7 A 192.0.2.3\nd A 192.0.2.4\n",
          "a.example. 5 A 192.0.2.1\nb.example. 5 A 192.0.2.2\nc.example. 7 A 192.0.2.3\n"
@@ -158,6 +160,15 @@ START_TEST(numbered_types)
 }
 END_TEST
 
+START_TEST(alias_with_parameters)
+{
+    scan_is("w HTTPS 0 a. port=1\nv SVCB 0 a.\nu SVCB 1 a. port=1\n",
+            "w.example. 60 HTTPS 0 a. port=\"1\"\nv.example. 60 SVCB 0 a.\n"
+            "u.example. 60 SVCB 1 a. port=\"1\"\n",
+            "warning: z:2: service parameters in an AliasMode record: clients ignore them\n");
+}
+END_TEST
+
 /* ---- $GENERATE ---- */
 
 START_TEST(generate)
@@ -166,7 +177,8 @@ START_TEST(generate)
             "h1.example. 60 A 192.0.2.1\nh2.example. 60 A 192.0.2.2\nh3.example. 60 A 192.0.2.3\n",
             "");
     scan_is("$GENERATE 1-10/4 $ 5 IN PTR h$.test.\n",
-            "1.example. 5 PTR h1.test.\n5.example. 5 PTR h5.test.\n9.example. 5 PTR h9.test.\n", "");
+            "1.example. 5 PTR h1.test.\n5.example. 5 PTR h5.test.\n9.example. 5 PTR h9.test.\n",
+            "");
     scan_is("$generate 7-7 a IN 5 MX $ m-$\n", "a.example. 5 MX 7 m-7.example.\n", "");
     scan_is("$GENERATE 0-0 a TXT $ \"b $ c\" ; d\n", "a.example. 60 TXT \"0\" \"b 0 c\"\n", "");
     /* what follows is as before: owner, origin, line */
@@ -386,8 +398,8 @@ START_TEST(file_refused)
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    ck_assert_int_eq(zone_scan_file(placed("~/none"), names_wire("example."), list, &sources, &diag),
-                     RR_EIO);
+    int error = zone_scan_file(placed("~/none"), names_wire("example."), list, &sources, &diag);
+    ck_assert_int_eq(error, RR_EIO);
     records_free(list);
     diag_clear(&diag);
     source_list_clear(&sources);
@@ -405,6 +417,7 @@ int main(void)
     tcase_add_test(unit.tests, strings);
     tcase_add_test(unit.tests, origin);
     tcase_add_test(unit.tests, numbered_types);
+    tcase_add_test(unit.tests, alias_with_parameters);
     tcase_add_test(unit.tests, generate);
     tcase_add_test(unit.tests, generate_as_bind);
     TCase *files = tcase_create("files");

@@ -17,7 +17,8 @@
 #define L63 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define TTL_FAULT "expected a time from 0 to 2147483647 seconds, found "
 #define RANGE_FAULT "expected a range, START-STOP or START-STOP/STEP, found "
-#define DOLLAR_FAULT "expected ${OFFSET,WIDTH,BASE}, and a number that is not below 0 ($GENERATE at "
+#define DOLLAR_FAULT \
+    "expected ${OFFSET,WIDTH,BASE}, and a number that is not below 0 ($GENERATE at "
 
 /* Text from line 2 on, and what is told. */
 static const char *const faults[][2] = {
@@ -63,8 +64,8 @@ static const char *const faults[][2] = {
     {"w\\256 A 192.0.2.1\n", "2: \"w\\256\": no name: an empty label or a bad escape"},
     {"w\\12 A 192.0.2.1\n", "2: \"w\\12\": no name: an empty label or a bad escape"},
     {"\"w\" A 192.0.2.1\n", "2: expected a name, found \"w\""},
-    {L63 "a A 192.0.2.1\n", "2: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": a label is over 63 "
-                            "octets or the name over 255"},
+    {L63 "a A 192.0.2.1\n", "2: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...\": a label is over "
+                            "63 octets or the name over 255"},
     {L63 "." L63 "." L63 "." L63 " A 192.0.2.1\n", "2: \"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
                                                    "...\": a label is over 63 octets or the name "
                                                    "over 255"},
@@ -216,8 +217,8 @@ START_TEST(sizes)
     memset(text + 300017, '1', 90000);
     text[390017] = '\0';
     scan_is(text, "",
-            "fault: z:2: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\": a label is over 63 octets "
-            "or the name over 255\n"
+            "fault: z:2: \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx...\": a label is over 63 "
+            "octets or the name over 255\n"
             "fault: z:3: expected an IPv4 address, found "
             "\"1111111111111111111111111111111111111111...\"\n");
     free(text);
