@@ -122,7 +122,8 @@ int arena_seal(struct arena *arena)
         arena->capacity = arena->used;
         return RR_OK;
     }
-    /* mremap wants whole pages: capacity is a power of two above SMALL, the largest page there is. */
+    /* mremap wants whole pages: a capacity that grew is a power of two above SMALL, the largest page
+     * there is; a restored one is exact and stays. */
     size_t exact = (arena->used + PAGE - 1) & ~(size_t)(PAGE - 1);
     if (exact < arena->capacity) {
         void *p = mremap(arena->base, arena->capacity, exact, 0);

@@ -105,6 +105,22 @@ static bool next_command(struct connection *connection)
     return true;
 }
 
+/*
+ * Reads only while commands are taken. Else a peer that sends without reading would fill the input
+ * up to its watermark, at which libevent calls on_input without pause for somebody to empty it.
+ */
+static void read_or_not(struct connection *connection)
+{
+    bool reading = (bufferevent_get_enabled(connection->stream) & EV_READ) != 0;
+    bool taking = !connection->refused && !connection->at_end &&
+                  connection->progress == CONTROL_DONE && unread(connection) < REPLY_ENOUGH;
+    if (taking && !reading) {
+        bufferevent_enable(connection->stream, EV_READ);
+    } else if (!taking && reading) {
+        bufferevent_disable(connection->stream, EV_READ);
+    }
+}
+
 /* Does all that can be done now. The connection may be gone afterwards. */
 static void advance(struct connection *connection)
 {
@@ -121,6 +137,8 @@ static void advance(struct connection *connection)
                 connection->progress == CONTROL_DONE && unread(connection) == 0;
     if (over || connection->progress == CONTROL_FAILED) {
         close_connection(connection);
+    } else {
+        read_or_not(connection);
     }
 }
 

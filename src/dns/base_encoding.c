@@ -1,7 +1,7 @@
 /*
  * One table serves all three: a character's value as a digit of each base, with a bit that says
  * whether it is one. The loops for whole groups of hex and base64 exist for speed: signatures and
- * keys are most of a signed zone's text, and take 0.9 ns a character so, 2.5 ns one by one.
+ * keys are most of a signed zone's text, and take 0.7 ns a character so, 1.8 ns one by one.
  */
 #include "dns/base_encoding.h"
 

@@ -67,6 +67,9 @@ enum svc_key {
     SVC_INVALID = 65535,
 };
 
+/* The key's name, or NULL for one that has a number only; names are given to 0, 1, ... */
+const char *rdata_svc_name(unsigned key);
+
 /*
  * What is wrong with service parameters in wire form (text as rdata_fault), or NULL: keys ascend,
  * values fit their keys, mandatory keys are there, and alpn where no-default-alpn needs it.

@@ -4,6 +4,22 @@
 #include "dns/rdata.h"
 #include "dns/wire.h"
 
+const char *rdata_svc_name(unsigned key)
+{
+    static const char *const names[] = {
+        [SVC_MANDATORY] = "mandatory",
+        [SVC_ALPN] = "alpn",
+        [SVC_NO_DEFAULT_ALPN] = "no-default-alpn",
+        [SVC_PORT] = "port",
+        [SVC_IPV4HINT] = "ipv4hint",
+        [SVC_ECH] = "ech",
+        [SVC_IPV6HINT] = "ipv6hint",
+        [SVC_DOHPATH] = "dohpath",
+        [SVC_OHTTP] = "ohttp",
+    };
+    return key < sizeof names / sizeof names[0] ? names[key] : NULL;
+}
+
 /*
  * Whether the key is among the parameters, which are known to be whole and in order. *at is where
  * to begin and is moved to where the key stands or would, so that ascending keys cost one pass.

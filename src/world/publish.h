@@ -33,7 +33,8 @@ void publisher_init(struct publisher *publisher, struct world *first);
 
 /*
  * Makes slot a reader, before its first adopt; no other join at the same time, but a publication
- * may be under way. wake_fd (an eventfd) is written to when a world is published. slot is below
+ * may be under way. wake_fd (an eventfd) is written to when a world is published, by a publication
+ * under way even after publisher_leave: it must stay open until that is over. slot is below
  * PUBLISH_READERS_MAX.
  */
 void publisher_join(struct publisher *publisher, uint32_t slot, int wake_fd);

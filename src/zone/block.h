@@ -1,6 +1,6 @@
 /*
  * Text looked at 16 octets at once, so that finding the end of a word or the dots of a name costs
- * no branch per octet (and no misprediction per word, which was half of the scanner's time). SSE2
+ * no branch per octet (and no misprediction per word, which was a third of the time). SSE2
  * where there is any, which is every x86-64; else the compiler makes what it can of plain loops.
  *
  * All functions read 16 octets at p, whatever they need of them.

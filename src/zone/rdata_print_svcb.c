@@ -17,12 +17,10 @@ static void put_text(struct wire_writer *out, const char *text)
 
 static void put_key(struct wire_writer *out, unsigned key)
 {
-    static const char *const names[] = {"mandatory", "alpn",     "no-default-alpn",
-                                        "port",      "ipv4hint", "ech",
-                                        "ipv6hint",  "dohpath",  "ohttp"};
+    const char *name = rdata_svc_name(key);
     char text[16];
     snprintf(text, sizeof text, "key%u", key);
-    put_text(out, key < sizeof names / sizeof names[0] ? names[key] : text);
+    put_text(out, name != NULL ? name : text);
 }
 
 static void put_alpn(struct wire_writer *out, const uint8_t *value, size_t size)

@@ -17,25 +17,12 @@ struct slice {
     size_t size;
 };
 
-static const char *const key_names[] = {
-    [SVC_MANDATORY] = "mandatory",
-    [SVC_ALPN] = "alpn",
-    [SVC_NO_DEFAULT_ALPN] = "no-default-alpn",
-    [SVC_PORT] = "port",
-    [SVC_IPV4HINT] = "ipv4hint",
-    [SVC_ECH] = "ech",
-    [SVC_IPV6HINT] = "ipv6hint",
-    [SVC_DOHPATH] = "dohpath",
-    [SVC_OHTTP] = "ohttp",
-};
-
-enum { KEY_NAMES = sizeof key_names / sizeof key_names[0] };
-
 /* A key's number by its name, or by keyNNNNN without leading zeros. */
 static bool parse_key(struct slice name, uint16_t *key, bool *by_number)
 {
-    for (uint16_t i = 0; i < KEY_NAMES; i++) {
-        if (strlen(key_names[i]) == name.size && memcmp(key_names[i], name.text, name.size) == 0) {
+    const char *known;
+    for (uint16_t i = 0; (known = rdata_svc_name(i)) != NULL; i++) {
+        if (strlen(known) == name.size && memcmp(known, name.text, name.size) == 0) {
             *key = i;
             *by_number = false;
             return true;

@@ -1,5 +1,5 @@
 /*
- * IPv4 and IPv6 addresses in text form (RFC 4291 section 2.2): what inet_pton takes, at a fifth of
+ * IPv4 and IPv6 addresses in text form (RFC 4291 section 2.2): what inet_pton takes, in half
  * its time, and from text that does not end in NUL. Up to 32 octets at text are read.
  */
 #ifndef RRDNS_ZONE_SCAN_ADDRESS_H

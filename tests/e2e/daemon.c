@@ -301,6 +301,19 @@ size_t daemon_memory(const struct daemon *daemon)
     return resident * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+uint64_t daemon_cpu_ms(const struct daemon *daemon)
+{
+    char *text = file_read(format_text("/proc/%d/stat", (int)daemon->pid));
+    unsigned long long user = 0, system = 0;
+    const char *fields = strrchr(text, ')');
+    ck_assert_ptr_nonnull(fields);
+    int found = sscanf(fields + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user,
+                       &system);
+    free(text);
+    ck_assert_int_eq(found, 2);
+    return (user + system) * 1000 / (uint64_t)sysconf(_SC_CLK_TCK);
+}
+
 /* ---- Control ---- */
 
 static void connect_control(struct daemon *daemon)

@@ -62,6 +62,7 @@ size_t daemon_log_size(const struct daemon *daemon);
 
 unsigned daemon_descriptors(const struct daemon *daemon); /* open ones */
 size_t daemon_memory(const struct daemon *daemon);        /* resident, in octets */
+uint64_t daemon_cpu_ms(const struct daemon *daemon);      /* of all its threads, since its start */
 
 /* ---- Control ---- */
 

@@ -481,6 +481,9 @@ START_TEST(many_commands)
         sent += got > 0 ? (size_t)got : 0;
     }
     ck_assert_uint_lt(sent, 8u << 20);
+    uint64_t busy = daemon_cpu_ms(&server);
+    pause_ms(1000);
+    ck_assert_msg(daemon_cpu_ms(&server) - busy < 300, "the server turns in circles");
     ck_assert_int_eq(rrdnsctl(&server, "status").status, 0);
     example_served();
     close(deaf);

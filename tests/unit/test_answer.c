@@ -208,8 +208,9 @@ START_TEST(service_bindings)
     expect(z, "self.example.", RRTYPE_SVCB,
            "NOERROR aa\nanswer self.example. 3600 SVCB\nadditional self.example. 3600 A\n");
     /* "." is the owner, which is here what was asked for (RFC 9460 section 2.5). */
-    expect(z, "q.w.example.", RRTYPE_SVCB,
-           "NOERROR aa\nanswer q.w.example. 3600 SVCB\nadditional q.w.example. 3600 A\n");
+    expect(z, "some.q.w.example.", RRTYPE_SVCB,
+           "NOERROR aa\nanswer some.q.w.example. 3600 SVCB\n"
+           "additional some.q.w.example. 3600 A\n");
     zone_unref(z);
 }
 END_TEST

@@ -3,10 +3,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -106,6 +108,53 @@ START_TEST(arena_small)
     ck_assert_uint_eq(arena.capacity, 48);
     arena_free(&arena);
     ck_assert_int_eq(arena_seal(&arena), RR_OK); /* empty */
+    arena_free(&arena);
+}
+END_TEST
+
+/* From malloc to a mapping of its own: what was written stays, what is new is zero. */
+START_TEST(arena_crosses_the_line)
+{
+    for (size_t fill = 65536 - 24; fill <= 65536 + 8; fill += 8) {
+        struct arena arena;
+        arena_init(&arena);
+        arena_ref first = arena_alloc(&arena, fill - ARENA_UNIT);
+        memset(arena_at(&arena, first), 0xa5, fill - ARENA_UNIT);
+        ck_assert_uint_eq(arena.used, fill);
+        ck_assert(arena.mapped == (fill > 65536));
+        arena_ref second = arena_alloc(&arena, 16);
+        ck_assert_uint_eq(second, fill / ARENA_UNIT);
+        ck_assert(arena.mapped == (fill + 16 > 65536));
+        const uint8_t *octets = arena_at(&arena, first);
+        for (size_t i = 0; i < fill + 8; i++) {
+            ck_assert_uint_eq(octets[i], i < fill - ARENA_UNIT ? 0xa5 : 0);
+        }
+        ck_assert_int_eq(arena_seal(&arena), RR_OK);
+        arena_free(&arena);
+    }
+}
+END_TEST
+
+/* A stray write into a sealed zone ends the process there and then. */
+START_TEST(arena_sealed_is_not_written_to)
+{
+    struct arena arena;
+    arena_init(&arena);
+    arena_ref last = arena_alloc(&arena, 100000);
+    ck_assert_int_eq(arena_seal(&arena), RR_OK);
+    volatile uint8_t *octet = (uint8_t *)arena_at(&arena, last) + 99999;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        signal(SIGSEGV, SIG_DFL); /* sanitizers would explain it at length */
+        *octet = 1;
+        _exit(0);
+    }
+    int status;
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status));
+    ck_assert_int_eq(WTERMSIG(status), SIGSEGV);
+    ck_assert_uint_eq(*octet, 0);
     arena_free(&arena);
 }
 END_TEST
@@ -480,6 +529,8 @@ int main(void)
     struct unit unit = unit_begin("base");
     tcase_add_test(unit.tests, arena_grows);
     tcase_add_test(unit.tests, arena_small);
+    tcase_add_test(unit.tests, arena_crosses_the_line);
+    tcase_add_test(unit.tests, arena_sealed_is_not_written_to);
     tcase_add_test(unit.tests, arena_limit);
     tcase_add_test(unit.tests, arena_restored);
     tcase_add_test(unit.tests, diag_places);

@@ -45,6 +45,9 @@ START_TEST(check)
     uint8_t octets[300] = {63};
     expect_check(octets, 64, 0);
     expect_check(octets, 65, 65);
+    octets[0] = 64; /* whole, but for its length */
+    expect_check(octets, 66, 0);
+    octets[0] = 63;
     octets[64] = octets[128] = 63;
     octets[192] = 61;
     expect_check(octets, 255, 255);
@@ -162,8 +165,9 @@ END_TEST
 
 START_TEST(from_text_refused)
 {
-    static const char *const wrong[] = {"", "..", "a..", ".a", "a..b", ".a.", "\\", "a\\", "\\25",
-                                        "\\256", "\\2a5", "\\25a", "a.\\1", "\\999.", "...", "a.b.."};
+    static const char *const wrong[] = {"",      "..",   "a..",   ".a",    "a..b",  ".a.",
+                                        "\\",    "a\\",  "\\25",  "\\256", "\\2a5", "\\25a",
+                                        "a.\\1", "...",  "a.b..", "\\999."};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         expect_name(wrong[i], "example.", RR_EINVAL, NULL, 0);
     }
@@ -231,7 +235,8 @@ END_TEST
 START_TEST(to_text)
 {
     static const char *const texts[] = {
-        ".", "a.", "Www.Example.", "a\\.b.c.", "\\000\\031\\032!~\\127\\255.", "\\\\\\\"\\(\\)\\;\\@\\$.",
+        ".", "a.", "Www.Example.", "a\\.b.c.", "\\000\\031\\032!~\\127\\255.",
+        "\\\\\\\"\\(\\)\\;\\@\\$.",
         "#%&'*+,-/0:<=>?[]^_`{|}.",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {

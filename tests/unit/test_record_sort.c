@@ -63,8 +63,8 @@ static void check_random(enum names_kind kind, unsigned rounds, size_t most)
         for (size_t i = 0; i < count; i++) {
             if (i > 0 && rng_once_in(&rng, 4)) { /* the same again, or below it */
                 const uint8_t *other = names[rng_below(&rng, (unsigned)i)];
-                names_random(&rng, kind == NAMES_LONG || kind == NAMES_MANY ? NAMES_OCTETS : kind, other,
-                             1, names[i]);
+                bool full = kind == NAMES_LONG || kind == NAMES_MANY;
+                names_random(&rng, full ? NAMES_OCTETS : kind, other, 1, names[i]);
                 names_shuffle_case(&rng, names[i]);
             } else {
                 names_random(&rng, kind, names_wire("."), 5, names[i]);
@@ -123,9 +123,28 @@ START_TEST(long_beginnings)
             uint8_t label[63];
             memset(label, length % 2 == 0 ? 'x' : 0xff, sizeof label);
             label[length] = (uint8_t)(i * 37 % 100);
-            ck_assert(names_prepend(names[i], label, length + (i % 10 != 9 || length == 0 ? 1 : 0)));
+            size_t size = i % 10 != 9 || length == 0 ? length + 1 : length;
+            ck_assert(names_prepend(names[i], label, size));
         }
         check_sort((const uint8_t(*)[NAME_MAX_OCTETS])names, 100);
+    }
+}
+END_TEST
+
+/* Each size where insertion gives way to counting: all equal, then in turn up and down. */
+START_TEST(every_size)
+{
+    for (size_t count = 2; count <= 100; count++) {
+        uint8_t names[100][NAME_MAX_OCTETS] = {{0}};
+        for (size_t i = 0; i < count; i++) {
+            names_prepend(names[i], "same", 4);
+        }
+        check_sort((const uint8_t(*)[NAME_MAX_OCTETS])names, count);
+        for (size_t i = 0; i < count; i++) {
+            const uint8_t label = (uint8_t)(i % 2 == 0 ? i : 255 - i / 2);
+            names_prepend(names[i], &label, 1);
+        }
+        check_sort((const uint8_t(*)[NAME_MAX_OCTETS])names, count);
     }
 }
 END_TEST
@@ -146,6 +165,7 @@ int main(void)
     tcase_add_test(unit.tests, many);
     tcase_add_test(unit.tests, longest);
     tcase_add_test(unit.tests, long_beginnings);
+    tcase_add_test(unit.tests, every_size);
     tcase_add_test(unit.tests, none_and_one);
     return unit_end(&unit);
 }

@@ -47,6 +47,51 @@ START_TEST(all_numbers)
 }
 END_TEST
 
+/* Each line of rrtypes.def, in upper, lower and mixed case; and what is nearly it is not it. */
+START_TEST(all_words)
+{
+    static const struct {
+        const char *word;
+        uint16_t number;
+        const char *form;
+    } lines[] = {
+#define RRTYPE(mnemonic, number, form) {#mnemonic, number, form},
+#include "dns/rrtypes.def"
+#undef RRTYPE
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        const char *word = lines[i].word;
+        size_t length = strlen(word);
+        for (unsigned lower = 0; lower < 1u << length; lower++) {
+            char text[RRTYPE_TEXT_MAX] = "";
+            for (size_t k = 0; k < length; k++) {
+                bool letter = word[k] >= 'A' && word[k] <= 'Z' && (lower >> k & 1) != 0;
+                text[k] = (char)(letter ? word[k] + ('a' - 'A') : word[k]);
+            }
+            uint16_t type = 0;
+            if (rrtype_from_text(text, length, &type) != RR_OK || type != lines[i].number) {
+                ck_abort_msg("%s is type %u", text, type);
+            }
+        }
+        char text[RRTYPE_TEXT_MAX];
+        ck_assert_uint_eq(rrtype_to_text(lines[i].number, text), length);
+        ck_assert_str_eq(text, word);
+        ck_assert_str_eq(rrtype_form(lines[i].number), lines[i].form);
+        /* One bit off but for the case's: another word, or none. */
+        for (size_t bit = 0; bit < 8 * length; bit++) {
+            memcpy(text, word, length);
+            text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+            uint16_t type = 0;
+            bool letter = word[bit / 8] >= 'A' && word[bit / 8] <= 'Z';
+            bool same = rrtype_from_text(text, length, &type) == RR_OK && type == lines[i].number;
+            if (same != (letter && bit % 8 == 5)) {
+                ck_abort_msg("%s with bit %zu turned", word, bit);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(word)
 {
     static const struct {
@@ -161,6 +206,7 @@ int main(void)
 {
     struct unit unit = unit_begin("rrtype");
     tcase_add_test(unit.tests, all_numbers);
+    tcase_add_test(unit.tests, all_words);
     tcase_add_test(unit.tests, word);
     tcase_add_test(unit.tests, words_of_a_length);
     tcase_add_test(unit.tests, meta);

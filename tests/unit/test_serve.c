@@ -281,6 +281,7 @@ START_TEST(other_classes)
         ck_assert_ptr_null(strstr(text, "answer"));
         free(text);
     }
+    ck_assert_uint_eq(d.zone_counts[0].queries, 0);
     desk_free(&d);
     world_free(w);
 }
@@ -468,6 +469,7 @@ START_TEST(cookies_served)
     cookie[20] ^= 1;
     expect_ask(&d, w, &ask, true, expected);
     ck_assert_uint_eq(counter_get(d.counters, COUNTER_cookies_invalid), 1);
+    ck_assert_uint_eq(counter_get(d.counters, COUNTER_answers_nodata), 0);
     world_free(w);
 
     settings.cookies = false;

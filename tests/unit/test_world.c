@@ -174,7 +174,8 @@ END_TEST
 
 START_TEST(by_hand)
 {
-    static const char *const names[] = {"Example.", "sub.example.", "a.b.sub.example.", "example.net."};
+    static const char *const names[] = {"Example.", "sub.example.", "a.b.sub.example.",
+                                        "example.net."};
     const uint8_t *wires[4];
     for (size_t i = 0; i < 4; i++) {
         wires[i] = names_wire(names[i]);
@@ -207,6 +208,34 @@ START_TEST(by_hand)
     }
     world_free(world);
     zone_index_unref(index);
+}
+END_TEST
+
+/* With the root as a zone every name has one. */
+START_TEST(root_zone)
+{
+    const uint8_t *names[3] = {names_wire("b.a."), names_wire("."), names_wire("a.")};
+    struct zone *none[3] = {NULL};
+    struct settings settings = make_settings();
+    struct world *world = make_world(&settings, names, none, 3);
+    static const struct {
+        const char *name;
+        uint32_t position;
+    } cases[] = {{".", 0},      {"c.", 0}, {"a.", 1},  {"c.a.", 1}, {"b.a.", 2},
+                 {"x.b.a.", 2}, {"b.", 0}, {"aa.", 0}, {"a.b.", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct key key;
+        key_from_name(names_wire(cases[i].name), &key);
+        ck_assert_uint_eq(world_locate(world, &key), cases[i].position);
+    }
+    ck_assert_uint_eq(world_find(world, names_wire(".")), 0);
+    ck_assert_uint_eq(world_find(world, names_wire("c.")), WORLD_NONE);
+    ck_assert_uint_eq(world_parent(world, 2), 1);
+    ck_assert_uint_eq(world_parent(world, 1), 0);
+    ck_assert_uint_eq(world_parent(world, 0), WORLD_NONE);
+    ck_assert_uint_eq(world->zones[0].slot, 1); /* make_world: by the order given */
+    ck_assert_uint_eq(world->zones[2].slot, 0);
+    world_free(world);
 }
 END_TEST
 
@@ -282,6 +311,7 @@ int main(void)
     tcase_add_test(unit.tests, few_zones);
     tcase_add_test(unit.tests, many_zones);
     tcase_add_test(unit.tests, by_hand);
+    tcase_add_test(unit.tests, root_zone);
     tcase_add_test(unit.tests, refused);
     tcase_add_test(unit.tests, references);
     tcase_add_test(unit.tests, heirs);

@@ -283,6 +283,11 @@ START_TEST(occluded)
                 "warning: zone:5: duplicate A record, dropped (first on line 4)\n"
                 "warning: zone:4: a.d.example. A is occluded by a DNAME above, never answered\n"
                 "warning: zone:6: a.d.example. A is occluded by a DNAME above, never answered\n");
+    expect_told(MAKE_APEX "d DNAME e.\na.d A 192.0.2.1\na.d A 192.0.2.1\na.d TXT x\na.d TXT y\n",
+                "warning: zone:5: duplicate A record, dropped (first on line 4)\n"
+                "warning: zone:4: a.d.example. A is occluded by a DNAME above, never answered\n"
+                "warning: zone:6: a.d.example. TXT is occluded by a DNAME above, never answered\n"
+                "warning: zone:7: a.d.example. TXT is occluded by a DNAME above, never answered\n");
 }
 END_TEST
 
