@@ -26,8 +26,8 @@ START_TEST(tcp_idle)
 {
     int64_t before = daemon_counter(&server, "tcp_idle");
     int fd = stream_open();
+    uint64_t start = clock_ms(); /* before the query: patience can't begin earlier */
     ck_assert_str_eq(ask_tcp(fd, "www.io.test.", "A"), "NOERROR 192.0.2.10");
-    uint64_t start = clock_ms();
     ck_assert(tcp_ends(fd, harness_patience_ms()));
     ck_assert_uint_ge(clock_ms() - start, 800);
     daemon_await_counter(&server, "tcp_idle", before + 1);
@@ -66,15 +66,28 @@ START_TEST(tcp_slow_loris)
 }
 END_TEST
 
-/* Who goes on asking is not idle. */
+/* Who goes on asking is not idle. Where this machine slept for too long itself, it does not count. */
 START_TEST(tcp_not_idle)
 {
-    int fd = stream_open();
-    for (unsigned i = 0; i < 2; i++) {
-        pause_ms(600);
-        ck_assert_str_eq(ask_tcp(fd, "www.io.test.", "A"), "NOERROR 192.0.2.10");
+    static uint8_t answer[MESSAGE_ROOM];
+    uint8_t message[512];
+    size_t size = ask_message("www.io.test.", "A", 1, message);
+    unsigned well = 0;
+    for (unsigned tries = 0; tries < 20 && well < 2; tries++) {
+        int fd = stream_open();
+        for (well = 0; well < 2; well++) {
+            uint64_t start = clock_ms();
+            pause_ms(600);
+            tcp_send(fd, message, size);
+            bool answered = tcp_receive(fd, answer, harness_patience_ms()) > 0;
+            ck_assert_msg(answered || clock_ms() - start >= 900, "closed too early");
+            if (!answered) {
+                break;
+            }
+        }
+        close(fd);
     }
-    close(fd);
+    ck_assert_uint_eq(well, 2);
 }
 END_TEST
 

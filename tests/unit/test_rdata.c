@@ -2,7 +2,6 @@
  * RDATA from text: what octets it makes (examples of the RFCs), and what it is refused for. The
  * comparison with ldns, and random RDATA, are in test_rdata_random.c.
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,69 +320,6 @@ START_TEST(strings_of_255)
 }
 END_TEST
 
-/* ---- Types by name ---- */
-
-START_TEST(type_names)
-{
-    static const struct {
-        const char *mnemonic;
-        uint16_t number;
-    } all[] = {
-#define RRTYPE(mnemonic, number, form) {#mnemonic, number},
-#include "dns/rrtypes.def"
-#undef RRTYPE
-    };
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        char text[RRTYPE_TEXT_MAX + 2], back[RRTYPE_TEXT_MAX];
-        uint16_t type = 0;
-        size_t size = strlen(all[i].mnemonic);
-        ck_assert_int_eq(rrtype_from_text(all[i].mnemonic, size, &type), RR_OK);
-        ck_assert_uint_eq(type, all[i].number);
-        ck_assert_uint_eq(rrtype_to_text(type, back), size);
-        ck_assert_str_eq(back, all[i].mnemonic);
-        for (size_t k = 0; k <= size; k++) {
-            text[k] = (char)tolower(all[i].mnemonic[k]);
-        }
-        ck_assert_int_eq(rrtype_from_text(text, size, &type), RR_OK);
-        ck_assert_uint_eq(type, all[i].number);
-        /* any other octet at any place, and any octet more, makes it another word */
-        for (size_t k = 0; k < size; k++) {
-            for (unsigned octet = 0; octet < 256; octet++) {
-                strcpy(text, all[i].mnemonic);
-                text[k] = (char)octet;
-                int error = rrtype_from_text(text, size, &type);
-                ck_assert(error != RR_OK || type != all[i].number ||
-                          toupper((int)octet) == all[i].mnemonic[k]);
-            }
-        }
-        for (unsigned octet = 0; octet < 256; octet++) {
-            size_t longer = (size_t)sprintf(text, "%s%c", all[i].mnemonic, (char)octet);
-            int error = rrtype_from_text(text, longer, &type);
-            ck_assert(error != RR_OK || type != all[i].number);
-        }
-    }
-}
-END_TEST
-
-START_TEST(type_numbers)
-{
-    uint16_t type;
-    char text[RRTYPE_TEXT_MAX];
-    for (unsigned number = 0; number < 65536; number++) {
-        size_t size = rrtype_to_text((uint16_t)number, text);
-        ck_assert_int_eq(rrtype_from_text(text, size, &type), RR_OK);
-        ck_assert_uint_eq(type, number);
-        size = (size_t)sprintf(text, "tYpE%u", number);
-        ck_assert_int_eq(rrtype_from_text(text, size, &type), RR_OK);
-        ck_assert_uint_eq(type, number);
-    }
-    ck_assert_int_eq(rrtype_from_text("TYPE65536", 9, &type), RR_ERANGE);
-    ck_assert_int_eq(rrtype_from_text("TYPE", 4, &type), RR_ENOENT);
-    ck_assert_int_eq(rrtype_from_text("", 0, &type), RR_ENOENT);
-    ck_assert_int_eq(rrtype_from_text("TYPE1x", 6, &type), RR_ENOENT);
-}
-END_TEST
-
 START_TEST(canonical)
 {
     struct {
@@ -419,8 +355,6 @@ int main(void)
     tcase_add_loop_test(unit.tests, text_that_is_taken, 0, sizeof taken / sizeof taken[0]);
     tcase_add_loop_test(unit.tests, text_that_is_refused, 0, sizeof refused / sizeof refused[0]);
     tcase_add_test(unit.tests, strings_of_255);
-    tcase_add_test(unit.tests, type_names);
-    tcase_add_test(unit.tests, type_numbers);
     tcase_add_test(unit.tests, canonical);
     return unit_end(&unit);
 }
