@@ -132,7 +132,7 @@ $(B)/flags: FORCE
 	    printf '%s\n' '$(COMPILE)' '$(LINK) $(LIBS)' >$@
 
 have-modules:
-	@$(PKG_CONFIG) --exists $(MODULES) || \
+	@$(PKG_CONFIG) --exists $(MODULES) 2>/dev/null || \
 	    { echo "a library is missing; tools/install-deps build installs it" >&2; exit 1; }
 
 -include $(wildcard $(patsubst %.c,$(B)/%.d,$(ALL_SRC)))
@@ -143,7 +143,7 @@ have-modules:
 PARALLEL = --no-print-directory $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$$(nproc))
 
 run:
-	@tools/install-deps build
+	@tools/install-deps run
 	@$(MAKE) $(PARALLEL) all
 	@exec tools/run-example $(B)
 

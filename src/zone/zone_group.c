@@ -174,7 +174,8 @@ static uint32_t lowest_ttl(struct zone_group *g, const struct record *const *set
     if (odd != NULL) {
         char type[RRTYPE_TEXT_MAX];
         rrtype_to_text(odd->type, type);
-        record_warn(g->records, g->diag, odd, "TTLs differ in the %s RRset; the lowest, %u, is used", type, ttl);
+        record_warn(g->records, g->diag, odd,
+                    "TTLs differ in the %s RRset; the lowest, %u, is used", type, ttl);
     }
     return ttl;
 }
@@ -268,10 +269,12 @@ static void check_set(struct zone_group *g, const struct record_owner *owner,
     if (single && count > 1) {
         char name[RRTYPE_TEXT_MAX];
         rrtype_to_text(type, name);
-        record_fault(g->records, g->diag, set[1], "%s has several %s records", owner_text(g, owner, text), name);
+        record_fault(g->records, g->diag, set[1], "%s has several %s records",
+                     owner_text(g, owner, text), name);
     }
     if (type == RRTYPE_SOA && !record_owner_is_apex(owner)) {
-        record_fault(g->records, g->diag, set[0], "SOA at %s, which is not the zone's apex", owner_text(g, owner, text));
+        record_fault(g->records, g->diag, set[0],
+                     "SOA at %s, which is not the zone's apex", owner_text(g, owner, text));
     }
 }
 
@@ -285,10 +288,12 @@ static size_t add_set(struct zone_group *g, const struct record_owner *owner,
     uint32_t ttl = set[0]->type == RRTYPE_RRSIG ? 0 : lowest_ttl(g, set, kept);
     rrset_build(&g->built, place, set, kept, ttl);
     if (!g->built.body.failed) {
-        const struct rrset *rrset = (const struct rrset *)(const void *)(g->built.body.data + before);
+        const void *built = g->built.body.data + before;
+        const struct rrset *rrset = built;
         size_t message = (size_t)MESSAGE_HEADER + place->size + 4 + rrset->block_size;
         if (message > MESSAGE_MAX || kept > UINT16_MAX) {
-            record_fault(g->records, g->diag, set[0], "RRset of %zu records is too large for a DNS message", kept);
+            record_fault(g->records, g->diag, set[0],
+                         "RRset of %zu records is too large for a DNS message", kept);
         }
     }
     g->records_kept += kept;

@@ -370,7 +370,7 @@ json_t *control_reload(struct daemon *daemon, const char *names)
     const char *line = names == NULL
                            ? "{\"command\": \"reload\"}"
                            : format_text("{\"command\": \"reload\", \"zones\": %s}", names);
-    return control_line(daemon, line, 4 * harness_patience_ms());
+    return control_line(daemon, line, 8 * harness_patience_ms());
 }
 
 void control_reload_ok(struct daemon *daemon)

@@ -65,8 +65,12 @@ bool desk_ask(struct desk *desk, const struct world *world, const struct ask *as
     static uint8_t octets[SERVE_STREAM_ROOM];
     struct serve_stream to = {.data = octets, .size = sizeof octets};
     struct serve_request request = {
-        .in = ask->data, .in_size = ask->size, .peer = desk_client(), .stream = stream,
-        .out = octets, .out_size = 4096,
+        .in = ask->data,
+        .in_size = ask->size,
+        .peer = desk_client(),
+        .stream = stream,
+        .out = octets,
+        .out_size = 4096,
     };
     size_t served = serve_batch(desk->serve, world, &request, 1, stream ? &to : NULL, DESK_WALL);
     ck_assert_uint_eq(served, 1);

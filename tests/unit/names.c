@@ -114,8 +114,9 @@ bool names_prepend(uint8_t *name, const void *label, size_t size)
 static size_t random_label(struct rng *rng, enum names_kind kind, uint8_t *label)
 {
     static const char host[] = "abcdefghijklmnopqrstuvwxyz0123456789-_ABCXYZ";
-    static const uint8_t edges[] = {0x00, 0xff, '-', '.', '/', '0', '@', 'A', 'Z', '[', '_', '`', 'a',
-                                    'z', '{', 0x7f, 0x80, 0xa7, 0xa8, 0xd4, 0xd5, 0xfe, 0x01, ','};
+    static const uint8_t edges[] = {0x00, 0xff, '-',  '.',  '/',  '0',  '@',  'A',
+                                    'Z',  '[',  '_',  '`',  'a',  'z',  '{',  0x7f,
+                                    0x80, 0xa7, 0xa8, 0xd4, 0xd5, 0xfe, 0x01, ','};
     size_t size = 1;
     switch (kind) {
     case NAMES_DENSE:

@@ -12,8 +12,8 @@
 #include "unit.h"
 
 /*
- * The wire form of an absolute name in text, read by ldns. In one of 256 buffers in turn: good until
- * as many more names were asked for.
+ * The wire form of an absolute name in text, read by ldns. In one of 256 buffers in turn: good
+ * until as many more names were asked for. Not for threads.
  */
 const uint8_t *names_wire(const char *text);
 

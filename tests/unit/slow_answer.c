@@ -170,8 +170,7 @@ static bool take_dname(struct state *s, const uint8_t *owner)
     memcpy(target, s->name, prefix);
     memcpy(target + prefix, dname->rdata, dname->size);
     struct told_lines lines = {0};
-    told_record(&lines, "answer", s->name, RRTYPE_CNAME, dname->ttl, target,
-                prefix + dname->size);
+    told_record(&lines, "answer", s->name, RRTYPE_CNAME, dname->ttl, target, prefix + dname->size);
     new_set(s, SLOW_ANSWER)->text = lines.text;
     return follows(s->type) && follow(s, target);
 }
@@ -217,8 +216,7 @@ static const struct slow_zone *nearest(const struct state *s, const uint8_t *nam
     const struct slow_zone *best = NULL;
     for (size_t i = 0; i < s->zone_count; i++) {
         const struct slow_zone *zone = &s->zones[i];
-        if (names_under(name, zone->apex) &&
-            !(above && names_compare(name, zone->apex) == 0) &&
+        if (names_under(name, zone->apex) && !(above && names_compare(name, zone->apex) == 0) &&
             (best == NULL || names_labels(zone->apex) > names_labels(best->apex))) {
             best = zone;
         }
@@ -256,8 +254,8 @@ static bool step(struct state *s)
         s->answer->rcode = s->links == 0 ? RCODE_REFUSED : s->answer->rcode;
         return false;
     }
-    bool referral = match.has_cut &&
-                    !(s->type == RRTYPE_DS && names_compare(match.cut, s->name) == 0);
+    bool referral =
+        match.has_cut && !(s->type == RRTYPE_DS && names_compare(match.cut, s->name) == 0);
     if (s->links == 0) {
         s->answer->aa = !referral;
     }
@@ -328,8 +326,10 @@ static void differs(const struct slow_answer *answer, const char *text, const ch
 void slow_expect(const struct slow_answer *answer, const char *text, bool whole)
 {
     static const char *const rcodes[] = {
-        [RCODE_NOERROR] = "NOERROR qr",   [RCODE_NXDOMAIN] = "NXDOMAIN qr",
-        [RCODE_REFUSED] = "REFUSED qr",   [RCODE_YXDOMAIN] = "YXDOMAIN qr",
+        [RCODE_NOERROR] = "NOERROR qr",
+        [RCODE_NXDOMAIN] = "NXDOMAIN qr",
+        [RCODE_REFUSED] = "REFUSED qr",
+        [RCODE_YXDOMAIN] = "YXDOMAIN qr",
     };
     const char *at = text;
     if (!take(&at, rcodes[answer->rcode]) || take(&at, " aa") != answer->aa) {

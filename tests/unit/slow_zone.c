@@ -12,7 +12,11 @@ void slow_init(struct slow_zone *zone, const uint8_t *apex)
     *zone = (struct slow_zone){0};
     memcpy(zone->apex, apex, names_size(apex));
     static const uint8_t soa[] = "\2ns\0\4host\0"
-                                 "\0\0\0\1" "\0\0\34\40" "\0\0\3\204" "\0\1\121\200" "\0\0\1\54";
+                                 "\0\0\0\1"
+                                 "\0\0\34\40"
+                                 "\0\0\3\204"
+                                 "\0\1\121\200"
+                                 "\0\0\1\54";
     slow_add(zone, apex, RRTYPE_SOA, 3600, soa, sizeof soa - 1);
     slow_add(zone, apex, RRTYPE_NS, 3600, "\2ns", 4);
 }
@@ -92,9 +96,9 @@ static void random_target(struct rng *rng, const struct slow_zone *zone, enum na
 
 static void add_random(struct rng *rng, struct slow_zone *zone, enum names_kind kind)
 {
-    static const uint16_t types[] = {RRTYPE_A,    RRTYPE_A,     RRTYPE_AAAA,  RRTYPE_NS,
-                                     RRTYPE_NS,   RRTYPE_CNAME, RRTYPE_CNAME, RRTYPE_DNAME,
-                                     RRTYPE_TXT,  RRTYPE_MX,    RRTYPE_SRV,   RRTYPE_DS};
+    static const uint16_t types[] = {RRTYPE_A,   RRTYPE_A,     RRTYPE_AAAA,  RRTYPE_NS,
+                                     RRTYPE_NS,  RRTYPE_CNAME, RRTYPE_CNAME, RRTYPE_DNAME,
+                                     RRTYPE_TXT, RRTYPE_MX,    RRTYPE_SRV,   RRTYPE_DS};
     uint8_t owner[NAME_MAX_OCTETS], rdata[6 + NAME_MAX_OCTETS];
     names_random(rng, kind, zone->apex, 4, owner);
     uint16_t type = types[rng_below(rng, sizeof types / sizeof types[0])];
@@ -205,8 +209,8 @@ void slow_lookup(const struct slow_zone *zone, const uint8_t *name, struct slow_
         return;
     }
     memcpy(match->wildcard, match->encloser, sizeof match->wildcard);
-    match->has_wildcard = names_prepend(match->wildcard, "*", 1) &&
-                          slow_exists(zone, match->wildcard);
+    match->has_wildcard =
+        names_prepend(match->wildcard, "*", 1) && slow_exists(zone, match->wildcard);
 }
 
 static int compare_names(const void *x, const void *y)

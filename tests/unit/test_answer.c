@@ -53,7 +53,9 @@ static const char *plan_text(void)
 {
     static char text[1 << 20];
     static const char *const rcodes[] = {
-        [RCODE_NOERROR] = "NOERROR",   [RCODE_SERVFAIL] = "SERVFAIL", [RCODE_NXDOMAIN] = "NXDOMAIN",
+        [RCODE_NOERROR] = "NOERROR",
+        [RCODE_SERVFAIL] = "SERVFAIL",
+        [RCODE_NXDOMAIN] = "NXDOMAIN",
         [RCODE_YXDOMAIN] = "YXDOMAIN",
     };
     const struct plan *plan = &answer.plan;
@@ -218,11 +220,10 @@ END_TEST
 START_TEST(any)
 {
     struct zone *z = make_zone(
-        "example.", MAKE_APEX
-        "a TXT x\na A 192.0.2.1\n"
-        "a RRSIG A 8 2 3600 20300101000000 20200101000000 1 example. AAAA\n"
-        "sig RRSIG A 8 2 3600 20300101000000 20200101000000 1 example. AAAA\n"
-        "c CNAME a\nb.ent A 192.0.2.1\n");
+        "example.", MAKE_APEX "a TXT x\na A 192.0.2.1\n"
+                              "a RRSIG A 8 2 3600 20300101000000 20200101000000 1 example. AAAA\n"
+                              "sig RRSIG A 8 2 3600 20300101000000 20200101000000 1 example. AAAA\n"
+                              "c CNAME a\nb.ent A 192.0.2.1\n");
     expect(z, "a.example.", RRTYPE_ANY, "NOERROR aa\nanswer a.example. 3600 A\n");
     expect_over(z, "a.example.", RRTYPE_ANY, true,
                 "NOERROR aa\nanswer a.example. 3600 A\nanswer a.example. 3600 TXT\n");
@@ -236,29 +237,28 @@ END_TEST
 
 /* --- empty non-terminals and wildcards --- */
 
-static const char wild_zone[] = MAKE_APEX
-    "*.w TXT wild\n"
-    "*.w MX 1 host.w\n"
-    "host.w A 192.0.2.1\n"
-    "x.y.w TXT deep\n"
-    "a.*.w TXT literal\n"
-    "*.c CNAME target\n"
-    "target A 192.0.2.2\n"
-    "a.*.empty TXT x\n"
-    "*.*.double TXT x\n"
-    "sub.cutonly NS ns.sub.cutonly\n"
-    "*.wildonly A 192.0.2.3\n"
-    "cut.w NS ns.cut.w\n"
-    "ns.cut.w A 192.0.2.4\n"
-    "glue.deep.cut.w A 192.0.2.4\n"
-    "d.w DNAME other\n"
-    "*.ns NS host.w\n"
-    "*.ns2 NS a.*.ns2\n"
-    "a.*.ns2 A 192.0.2.9\n"
-    "rdata TXT x\n"
-    "rdata NS *.w\n"
-    "*.loop CNAME x.loop\n"
-    "*.cc CNAME *.w\n";
+static const char wild_zone[] = MAKE_APEX "*.w TXT wild\n"
+                                          "*.w MX 1 host.w\n"
+                                          "host.w A 192.0.2.1\n"
+                                          "x.y.w TXT deep\n"
+                                          "a.*.w TXT literal\n"
+                                          "*.c CNAME target\n"
+                                          "target A 192.0.2.2\n"
+                                          "a.*.empty TXT x\n"
+                                          "*.*.double TXT x\n"
+                                          "sub.cutonly NS ns.sub.cutonly\n"
+                                          "*.wildonly A 192.0.2.3\n"
+                                          "cut.w NS ns.cut.w\n"
+                                          "ns.cut.w A 192.0.2.4\n"
+                                          "glue.deep.cut.w A 192.0.2.4\n"
+                                          "d.w DNAME other\n"
+                                          "*.ns NS host.w\n"
+                                          "*.ns2 NS a.*.ns2\n"
+                                          "a.*.ns2 A 192.0.2.9\n"
+                                          "rdata TXT x\n"
+                                          "rdata NS *.w\n"
+                                          "*.loop CNAME x.loop\n"
+                                          "*.cc CNAME *.w\n";
 
 START_TEST(empty_non_terminals)
 {
@@ -297,7 +297,8 @@ START_TEST(wildcards)
     /* A wildcard that has no data itself. */
     expect(z, "q.empty.example.", RRTYPE_TXT, "NOERROR aa\n" SOA_LINE);
     expect(z, "a.q.empty.example.", RRTYPE_TXT, "NOERROR aa\n" SOA_LINE);
-    expect(z, "q.*.double.example.", RRTYPE_TXT, "NOERROR aa\nanswer q.*.double.example. 3600 TXT\n");
+    expect(z, "q.*.double.example.", RRTYPE_TXT,
+           "NOERROR aa\nanswer q.*.double.example. 3600 TXT\n");
     expect(z, "q.double.example.", RRTYPE_TXT, "NOERROR aa\n" SOA_LINE);
     /* NS at a wildcard delegates nothing (RFC 4592 section 4.2). */
     expect(z, "q.ns.example.", RRTYPE_NS,
@@ -314,8 +315,7 @@ START_TEST(wildcard_cnames)
     struct zone *z = make_zone("example.", wild_zone);
     expect(z, "q.c.example.", RRTYPE_A,
            "NOERROR aa\nanswer q.c.example. 3600 CNAME\nanswer target.example. 3600 A\n");
-    expect(z, "q.c.example.", RRTYPE_TXT,
-           "NOERROR aa\nanswer q.c.example. 3600 CNAME\n" SOA_LINE);
+    expect(z, "q.c.example.", RRTYPE_TXT, "NOERROR aa\nanswer q.c.example. 3600 CNAME\n" SOA_LINE);
     expect(z, "q.loop.example.", RRTYPE_A,
            "NOERROR aa\nanswer q.loop.example. 3600 CNAME\nanswer x.loop.example. 3600 CNAME\n");
     /* "*" in RDATA is a label like any other. */
@@ -332,9 +332,9 @@ START_TEST(wildcards_end_at_cuts)
                                    "additional ns.cut.w.example. 3600 A required\n";
     expect(z, "cut.w.example.", RRTYPE_TXT, referral);
     expect(z, "q.cut.w.example.", RRTYPE_TXT, referral);
-    expect(z, "q.d.w.example.", RRTYPE_TXT,
-           "NXDOMAIN aa\nanswer d.w.example. 3600 DNAME\nanswer q.d.w.example. 3600 CNAME\n"
-           SOA_LINE);
+    expect(
+        z, "q.d.w.example.", RRTYPE_TXT,
+        "NXDOMAIN aa\nanswer d.w.example. 3600 DNAME\nanswer q.d.w.example. 3600 CNAME\n" SOA_LINE);
     zone_unref(z);
 }
 END_TEST
@@ -376,9 +376,9 @@ static const char referral_to_sub[] = "NOERROR\n"
 START_TEST(referrals)
 {
     struct zone *z = make_zone("example.", cut_zone);
-    static const char *const names[] = {"sub.example.", "www.sub.example.", "ns1.sub.example.",
-                                        "below.sub.example.", "x.below.sub.example.",
-                                        "*.sub.example."};
+    static const char *const names[] = {"sub.example.",         "www.sub.example.",
+                                        "ns1.sub.example.",     "below.sub.example.",
+                                        "x.below.sub.example.", "*.sub.example."};
     static const uint16_t types[] = {RRTYPE_A, RRTYPE_NS, RRTYPE_TXT, RRTYPE_ANY, RRTYPE_SOA};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         for (size_t k = 0; k < sizeof types / sizeof types[0]; k++) {
@@ -436,22 +436,22 @@ END_TEST
 
 /* --- CNAME --- */
 
-static const char chain_zone[] = MAKE_APEX
-    "a CNAME b\n"
-    "b 60 CNAME C\n"
-    "C MX 1 host\n"
-    "host A 192.0.2.1\n"
-    "nx CNAME missing\n"
-    "out CNAME www.elsewhere.\n"
-    "self CNAME self\n"
-    "l1 CNAME l2\n"
-    "l2 CNAME l3\n"
-    "l3 CNAME l2\n"
-    "sig CNAME host\n"
-    "sig NSEC t CNAME NSEC\n"
-    "sig RRSIG CNAME 8 2 60 20300101000000 20200101000000 1 example. AAAA\n"
-    "root CNAME .\n"
-    "mxc MX 1 a\n";
+static const char chain_zone[] =
+    MAKE_APEX "a CNAME b\n"
+              "b 60 CNAME C\n"
+              "C MX 1 host\n"
+              "host A 192.0.2.1\n"
+              "nx CNAME missing\n"
+              "out CNAME www.elsewhere.\n"
+              "self CNAME self\n"
+              "l1 CNAME l2\n"
+              "l2 CNAME l3\n"
+              "l3 CNAME l2\n"
+              "sig CNAME host\n"
+              "sig NSEC t CNAME NSEC\n"
+              "sig RRSIG CNAME 8 2 60 20300101000000 20200101000000 1 example. AAAA\n"
+              "root CNAME .\n"
+              "mxc MX 1 a\n";
 
 START_TEST(chains)
 {
@@ -527,28 +527,27 @@ END_TEST
 
 /* --- DNAME --- */
 
-static const char dname_zone[] = MAKE_APEX
-    "d 50 DNAME t\n"
-    "d TXT seen\n"
-    "hidden.d A 192.0.2.66\n"
-    "cut.d NS ns.elsewhere.\n"
-    "*.d TXT hidden\n"
-    "a.t A 192.0.2.1\n"
-    "b.t CNAME a.t\n"
-    "c.t CNAME x.d2\n"
-    "d2 DNAME t2\n"
-    "x.t2 A 192.0.2.2\n"
-    "x.x.t2 A 192.0.2.3\n"
-    "out DNAME elsewhere.\n"
-    "inner.t DNAME t2\n"
-    "loop1 DNAME loop2\n"
-    "loop2 DNAME loop1\n"
-    "grow DNAME more.grow\n"
-    "shrink DNAME example.\n"
-    "cutd DNAME sub\n"
-    "sub NS ns.elsewhere.\n"
-    "point CNAME a.d\n"
-    "mx MX 1 hidden.d\n";
+static const char dname_zone[] = MAKE_APEX "d 50 DNAME t\n"
+                                           "d TXT seen\n"
+                                           "hidden.d A 192.0.2.66\n"
+                                           "cut.d NS ns.elsewhere.\n"
+                                           "*.d TXT hidden\n"
+                                           "a.t A 192.0.2.1\n"
+                                           "b.t CNAME a.t\n"
+                                           "c.t CNAME x.d2\n"
+                                           "d2 DNAME t2\n"
+                                           "x.t2 A 192.0.2.2\n"
+                                           "x.x.t2 A 192.0.2.3\n"
+                                           "out DNAME elsewhere.\n"
+                                           "inner.t DNAME t2\n"
+                                           "loop1 DNAME loop2\n"
+                                           "loop2 DNAME loop1\n"
+                                           "grow DNAME more.grow\n"
+                                           "shrink DNAME example.\n"
+                                           "cutd DNAME sub\n"
+                                           "sub NS ns.elsewhere.\n"
+                                           "point CNAME a.d\n"
+                                           "mx MX 1 hidden.d\n";
 
 START_TEST(dname_owner)
 {
@@ -574,8 +573,8 @@ START_TEST(dname_below)
            "NOERROR aa\nanswer D.example. 50 DNAME\nanswer b.D.example. 50 CNAME\n"
            "answer b.t.example. 3600 CNAME\nanswer a.t.example. 3600 A\n");
     expect(z, "point.example.", RRTYPE_A,
-           "NOERROR aa\nanswer point.example. 3600 CNAME\n" VIA_D("a.d.example.")
-           "answer a.t.example. 3600 A\n");
+           "NOERROR aa\nanswer point.example. 3600 CNAME\n" VIA_D(
+               "a.d.example.") "answer a.t.example. 3600 A\n");
     expect(z, "x.out.example.", RRTYPE_A,
            "NOERROR aa\nanswer out.example. 3600 DNAME\nanswer x.out.example. 3600 CNAME\n");
     /* The synthesized CNAME is what was asked for; it is there for ANY as well. */
@@ -601,12 +600,16 @@ START_TEST(dname_chains)
 {
     struct zone *z = make_zone("example.", dname_zone);
     expect(z, "c.d.example.", RRTYPE_A,
-           "NOERROR aa\n" VIA_D("c.d.example.") "answer c.t.example. 3600 CNAME\n"
-           "answer d2.example. 3600 DNAME\nanswer x.d2.example. 3600 CNAME\n"
-           "answer x.t2.example. 3600 A\n");
+           "NOERROR aa\n" VIA_D(
+               "c.d.example.") "answer c.t.example. 3600 CNAME\n"
+                               "answer d2.example. 3600 DNAME\nanswer x.d2.example. 3600 CNAME\n"
+                               "answer x.t2.example. 3600 A\n");
     expect(z, "x.x.inner.d.example.", RRTYPE_A,
-           "NOERROR aa\n" VIA_D("x.x.inner.d.example.")
-           "answer inner.t.example. 3600 DNAME\nanswer x.x.inner.t.example. 3600 CNAME\n"
+           "NOERROR aa\n"
+           "answer d.example. 50 DNAME\n"
+           "answer x.x.inner.d.example. 50 CNAME\n"
+           "answer inner.t.example. 3600 DNAME\n"
+           "answer x.x.inner.t.example. 3600 CNAME\n"
            "answer x.x.t2.example. 3600 A\n");
     expect(z, "x.cutd.example.", RRTYPE_A,
            "NOERROR aa\nanswer cutd.example. 3600 DNAME\nanswer x.cutd.example. 3600 CNAME\n"
@@ -687,7 +690,8 @@ START_TEST(additional_is_bounded)
         uint8_t mx[50] = {0};
         const uint8_t *host = names_wire(text);
         memcpy(mx + 2, host, names_size(host));
-        make_record(records, names_wire("m.example."), RRTYPE_MX, 60, mx, 2 + names_size(host), 0, 3);
+        make_record(records, names_wire("m.example."), RRTYPE_MX, 60, mx, 2 + names_size(host), 0,
+                    3);
         make_record(records, host, RRTYPE_AAAA, 60, "0123456789abcdef", 16, 0, 3);
     }
     struct zone *z = make_built(records);
@@ -705,8 +709,8 @@ END_TEST
 /* Where memory runs out the plan says so, whatever it was doing. */
 START_TEST(scratch_runs_out)
 {
-    static const char *const names[] = {"a.example.", "sub.example.", "x.d.example.",
-                                        "q.w.example.", "no.example.", "s.example."};
+    static const char *const names[] = {"a.example.",   "sub.example.", "x.d.example.",
+                                        "q.w.example.", "no.example.",  "s.example."};
     struct zone *z = make_zone("example.", MAKE_APEX "a CNAME b\nb CNAME x.d\n"
                                                      "d DNAME t\nx.t MX 1 h\nh A 192.0.2.1\n"
                                                      "sub NS ns.sub\nns.sub A 192.0.2.1\n"

@@ -337,7 +337,8 @@ START_TEST(latency_buckets)
         uint64_t ns;
         size_t bucket;
     } cases[] = {
-        {0, 0}, {1, 1}, {2, 2}, {3, 2}, {4, 3}, {1023, 10}, {1024, 11}, {(1u << 30) - 1, 30},
+        {0, 0},         {1, 1},           {2, 2},           {3, 2},
+        {4, 3},         {1023, 10},       {1024, 11},       {(1u << 30) - 1, 30},
         {1u << 30, 31}, {UINT32_MAX, 31}, {UINT64_MAX, 31},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

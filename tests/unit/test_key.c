@@ -134,9 +134,9 @@ END_TEST
 START_TEST(order_of_the_rfc)
 {
     static const char *const names[] = {
-        "example.",       "a.example.",         "yljkjljk.a.example.", "Z.a.example.",
-        "zABC.a.EXAMPLE.", "z.example.",         "\\001.z.example.",    "*.z.example.",
-        "\\200.z.example.",
+        "example.",         "a.example.",      "yljkjljk.a.example.",
+        "Z.a.example.",     "zABC.a.EXAMPLE.", "z.example.",
+        "\\001.z.example.", "*.z.example.",    "\\200.z.example.",
     };
     for (size_t i = 0; i < 9; i++) {
         for (size_t k = 0; k < 9; k++) {
@@ -242,9 +242,9 @@ START_TEST(broken_keys)
         uint8_t symbols[8];
         size_t size;
     } broken[] = {
-        {{17}, 1},           {{0}, 1},        {{17, 0, 0}, 3}, {{1}, 1}, {{17, 1}, 2},
-        {{17, 0, 1, 0}, 4},  {{46, 0}, 2},    {{255, 0}, 2},   {{1, 46, 0}, 3},
-        {{16, 1, 0}, 3},     {{3, 2, 0}, 3},  {{14, 11, 0}, 3}, {{45, 43, 0}, 3},
+        {{17}, 1},          {{0}, 1},         {{17, 0, 0}, 3},  {{1}, 1},        {{17, 1}, 2},
+        {{17, 0, 1, 0}, 4}, {{46, 0}, 2},     {{255, 0}, 2},    {{1, 46, 0}, 3}, {{16, 1, 0}, 3},
+        {{3, 2, 0}, 3},     {{14, 11, 0}, 3}, {{45, 43, 0}, 3},
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         uint8_t *symbols = unit_guarded(broken[i].size), name[NAME_MAX_OCTETS];

@@ -40,8 +40,12 @@ START_TEST(check)
     expect_check("\2a\0", 3, 0);
     expect_check("\xc0\0", 2, 0);
     expect_check("\1a\xc0\0", 4, 0);
-    expect_check("\x40" "a\0", 3, 0);
-    expect_check("\x80" "a\0", 3, 0);
+    expect_check("\x40"
+                 "a\0",
+                 3, 0);
+    expect_check("\x80"
+                 "a\0",
+                 3, 0);
     uint8_t octets[300] = {63};
     expect_check(octets, 64, 0);
     expect_check(octets, 65, 65);
@@ -158,16 +162,19 @@ START_TEST(from_text)
     expect_name("a\\.", "c.", RR_OK, "\2a.\1c\0", 6);
     expect_name("\\000\\255\\032.", NULL, RR_OK, "\3\0\xff \0", 5);
     expect_name("\\\\\\\"\\(.", NULL, RR_OK, "\3\\\"(\0", 5);
-    expect_name("\\0012.", NULL, RR_OK, "\2\1" "2\0", 4);
+    expect_name("\\0012.", NULL, RR_OK,
+                "\2\1"
+                "2\0",
+                4);
     expect_name("*.*.", NULL, RR_OK, "\1*\1*\0", 5);
 }
 END_TEST
 
 START_TEST(from_text_refused)
 {
-    static const char *const wrong[] = {"",      "..",   "a..",   ".a",    "a..b",  ".a.",
-                                        "\\",    "a\\",  "\\25",  "\\256", "\\2a5", "\\25a",
-                                        "a.\\1", "...",  "a.b..", "\\999."};
+    static const char *const wrong[] = {"",      "..",  "a..",   ".a",    "a..b",  ".a.",
+                                        "\\",    "a\\", "\\25",  "\\256", "\\2a5", "\\25a",
+                                        "a.\\1", "...", "a.b..", "\\999."};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         expect_name(wrong[i], "example.", RR_EINVAL, NULL, 0);
     }
@@ -235,7 +242,11 @@ END_TEST
 START_TEST(to_text)
 {
     static const char *const texts[] = {
-        ".", "a.", "Www.Example.", "a\\.b.c.", "\\000\\031\\032!~\\127\\255.",
+        ".",
+        "a.",
+        "Www.Example.",
+        "a\\.b.c.",
+        "\\000\\031\\032!~\\127\\255.",
         "\\\\\\\"\\(\\)\\;\\@\\$.",
         "#%&'*+,-/0:<=>?[]^_`{|}.",
     };

@@ -36,9 +36,9 @@ struct reader {
     struct publisher *publisher;
     uint32_t slot;
     int wake_fd;
-    bool sleeps;    /* until woken; else spins */
+    bool sleeps; /* until woken; else spins */
     bool comes_and_goes;
-    int stays;      /* turns, where it comes and goes */
+    int stays; /* turns, where it comes and goes */
     pthread_t thread;
     _Atomic bool stop;
     _Atomic uint64_t seen; /* generation */

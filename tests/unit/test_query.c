@@ -196,8 +196,16 @@ START_TEST(question_names)
         const char *name; /* with type and class */
         size_t size;
     } broken[] = {
-        {"\xc0\x0c\0\1\0\1", 6},       {"\1a\xc0\x0c\0\1\0\1", 8}, {"\x40" "a\0\0\1\0\1", 7},
-        {"\x80" "a\0\0\1\0\1", 7},     {"\1a\1b", 4},              {"\1a\1", 3},
+        {"\xc0\x0c\0\1\0\1", 6},
+        {"\1a\xc0\x0c\0\1\0\1", 8},
+        {"\x40"
+         "a\0\0\1\0\1",
+         7},
+        {"\x80"
+         "a\0\0\1\0\1",
+         7},
+        {"\1a\1b", 4},
+        {"\1a\1", 3},
     };
     for (size_t i = 0; i < sizeof broken / sizeof broken[0]; i++) {
         struct ask ask = ask_nothing();
@@ -225,9 +233,8 @@ START_TEST(question_name_too_long)
         unsigned labels, length, last; /* so many labels of a length, and one more */
         bool good;
     } names[] = {
-        {3, 63, 61, true},  {3, 63, 62, false}, {3, 63, 63, false},
-        {126, 1, 1, true},  {126, 1, 2, false}, {127, 1, 1, false},
-        {50, 4, 3, true},   {50, 4, 4, false},
+        {3, 63, 61, true},  {3, 63, 62, false}, {3, 63, 63, false}, {126, 1, 1, true},
+        {126, 1, 2, false}, {127, 1, 1, false}, {50, 4, 3, true},   {50, 4, 4, false},
     };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         struct ask ask = ask_nothing();
@@ -247,8 +254,8 @@ END_TEST
 
 START_TEST(class)
 {
-    static const uint16_t classes[] = {0, CLASS_IN, 2, CLASS_CH, CLASS_HS, CLASS_NONE, CLASS_ANY,
-                                       65535};
+    static const uint16_t classes[] = {0,        CLASS_IN,   2,         CLASS_CH,
+                                       CLASS_HS, CLASS_NONE, CLASS_ANY, 65535};
     for (size_t i = 0; i < sizeof classes / sizeof classes[0]; i++) {
         struct ask ask = ask_for_class("example.", RRTYPE_A, classes[i]);
         expect_ok(&ask);
@@ -287,8 +294,8 @@ END_TEST
 
 START_TEST(edns)
 {
-    static const uint16_t sizes[][2] = {{0, 512}, {511, 512}, {512, 512}, {513, 513},
-                                        {1232, 1232}, {65535, 65535}};
+    static const uint16_t sizes[][2] = {{0, 512},   {511, 512},   {512, 512},
+                                        {513, 513}, {1232, 1232}, {65535, 65535}};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct ask ask = ask_for("example.", RRTYPE_A);
         ask_opt(&ask, sizes[i][0], EDNS_DO);
@@ -430,7 +437,12 @@ START_TEST(additional_broken)
     ask.size = whole;
     ask.data[ask.opt + 1] = 1; /* RDLENGTH past the end */
     expect_error(&ask, RCODE_FORMERR, EDE_NONE, true, false);
-    static const char *const owners[] = {"\x40", "\x80" "a", "\xbf", "\x3f" "abc"};
+    static const char *const owners[] = {"\x40",
+                                         "\x80"
+                                         "a",
+                                         "\xbf",
+                                         "\x3f"
+                                         "abc"};
     for (size_t i = 0; i < 4; i++) {
         ask = ask_for("example.", RRTYPE_A);
         ask_octets(&ask, owners[i], strlen(owners[i]));
@@ -471,7 +483,8 @@ END_TEST
 
 START_TEST(tsig_broken)
 {
-    static const uint8_t rdata[] = "\1a\0" "0123456789abcdef";
+    static const uint8_t rdata[] = "\1a\0"
+                                   "0123456789abcdef";
     for (size_t size = 0; size <= sizeof rdata - 1; size++) {
         struct ask ask = ask_for("example.", RRTYPE_A);
         ask_record(&ask, ASK_ADDITIONAL, names_wire("k."), RRTYPE_TSIG, CLASS_ANY, 0, rdata, size);
@@ -482,12 +495,17 @@ START_TEST(tsig_broken)
         }
     }
     struct ask ask = ask_for("example.", RRTYPE_A);
-    ask_octets(&ask, "\xc0\x0c\0\xfa\0\xff\0\0\0\0\0\x13\1a\0" "0123456789abcdef", 31);
+    ask_octets(&ask,
+               "\xc0\x0c\0\xfa\0\xff\0\0\0\0\0\x13\1a\0"
+               "0123456789abcdef",
+               31);
     ask_count(&ask, ASK_ADDITIONAL, 1);
     expect_formerr(&ask, true);
     ask = ask_for("example.", RRTYPE_A);
     ask_record(&ask, ASK_ADDITIONAL, names_wire("k."), RRTYPE_TSIG, CLASS_ANY, 0,
-               "\xc0\x0c" "0123456789abcdef", 18);
+               "\xc0\x0c"
+               "0123456789abcdef",
+               18);
     expect_formerr(&ask, true);
 }
 END_TEST
@@ -524,7 +542,8 @@ static void check_parsed(enum query_status status)
     if ((status == QUERY_ERROR) != (parsed.rcode != RCODE_NOERROR) ||
         (status == QUERY_OK && !parsed.has_question) ||
         (status == QUERY_COOKIE && (parsed.has_question || parsed.cookie_size == 0)) ||
-        (parsed.has_edns && parsed.edns_size < 512) || (parsed.rcode == RCODE_BADVERS && !parsed.has_edns)) {
+        (parsed.has_edns && parsed.edns_size < 512) ||
+        (parsed.rcode == RCODE_BADVERS && !parsed.has_edns)) {
         ck_abort_msg("status %d and RCODE %u do not agree", (int)status, parsed.rcode);
     }
 }

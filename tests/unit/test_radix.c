@@ -241,8 +241,8 @@ START_TEST(search_many)
             names_random(&rng, rng_once_in(&rng, 2) ? NAMES_DENSE : NAMES_OCTETS, names_wire("."),
                          5, name);
             key_from_name(name, &keys[i]);
-            cursors[i] = (struct radix_cursor){set->entries, set->entries, keys[i].symbols,
-                                               keys[i].size};
+            cursors[i] =
+                (struct radix_cursor){set->entries, set->entries, keys[i].symbols, keys[i].size};
             if (rng_once_in(&rng, 5)) {
                 cursors[i].at = NULL;
             }

@@ -99,15 +99,33 @@ START_TEST(word)
         int error;
         uint16_t type;
     } words[] = {
-        {"A", RR_OK, 1},           {"a", RR_OK, 1},          {"aAaA", RR_OK, 28},
-        {"soa", RR_OK, 6},         {"Nsec3Param", RR_OK, 51}, {"type1", RR_OK, 1},
-        {"TYPE0", RR_OK, 0},       {"Type65535", RR_OK, 65535}, {"TYPE00001", RR_OK, 1},
-        {"TYPE65536", RR_ERANGE, 0}, {"TYPE99999", RR_ERANGE, 0}, {"TYPE", RR_ENOENT, 0},
-        {"TYPE1x", RR_ENOENT, 0},  {"TYPE-1", RR_ENOENT, 0}, {"TYPE100000", RR_ENOENT, 0},
-        {"", RR_ENOENT, 0},        {"AA", RR_ENOENT, 0},     {"AAA", RR_ENOENT, 0},
-        {"MXX", RR_ENOENT, 0},     {"M", RR_ENOENT, 0},      {"CNAMES", RR_ENOENT, 0},
-        {"IN", RR_ENOENT, 0},      {"DNSKEYS", RR_ENOENT, 0}, {"1", RR_ENOENT, 0},
-        {"\x01", RR_ENOENT, 0},    {"ANY", RR_OK, 255},      {"nxname", RR_OK, 128},
+        {"A", RR_OK, 1},
+        {"a", RR_OK, 1},
+        {"aAaA", RR_OK, 28},
+        {"soa", RR_OK, 6},
+        {"Nsec3Param", RR_OK, 51},
+        {"type1", RR_OK, 1},
+        {"TYPE0", RR_OK, 0},
+        {"Type65535", RR_OK, 65535},
+        {"TYPE00001", RR_OK, 1},
+        {"TYPE65536", RR_ERANGE, 0},
+        {"TYPE99999", RR_ERANGE, 0},
+        {"TYPE", RR_ENOENT, 0},
+        {"TYPE1x", RR_ENOENT, 0},
+        {"TYPE-1", RR_ENOENT, 0},
+        {"TYPE100000", RR_ENOENT, 0},
+        {"", RR_ENOENT, 0},
+        {"AA", RR_ENOENT, 0},
+        {"AAA", RR_ENOENT, 0},
+        {"MXX", RR_ENOENT, 0},
+        {"M", RR_ENOENT, 0},
+        {"CNAMES", RR_ENOENT, 0},
+        {"IN", RR_ENOENT, 0},
+        {"DNSKEYS", RR_ENOENT, 0},
+        {"1", RR_ENOENT, 0},
+        {"\x01", RR_ENOENT, 0},
+        {"ANY", RR_OK, 255},
+        {"nxname", RR_OK, 128},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         uint16_t type = 0;
@@ -187,8 +205,8 @@ START_TEST(targets)
         uint16_t type;
         int at;
     } types[] = {
-        {RRTYPE_NS, 0},  {RRTYPE_MB, 0},   {RRTYPE_MX, 2},   {RRTYPE_AFSDB, 2}, {RRTYPE_RT, 2},
-        {RRTYPE_KX, 2},  {RRTYPE_LP, 2},   {RRTYPE_SVCB, 2}, {RRTYPE_HTTPS, 2}, {RRTYPE_SRV, 6},
+        {RRTYPE_NS, 0}, {RRTYPE_MB, 0}, {RRTYPE_MX, 2},   {RRTYPE_AFSDB, 2}, {RRTYPE_RT, 2},
+        {RRTYPE_KX, 2}, {RRTYPE_LP, 2}, {RRTYPE_SVCB, 2}, {RRTYPE_HTTPS, 2}, {RRTYPE_SRV, 6},
     };
     for (unsigned type = 0; type < 65536; type++) {
         int expected = -1;

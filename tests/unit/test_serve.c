@@ -69,8 +69,7 @@ static void expect(struct desk *desk, const struct world *world, const char *nam
 #define NS_OUT "@ NS ns.elsewhere.\n"
 
 static const struct given nested[] = {
-    {"example.", "@ SOA parent. . 1 2 3 4 300\n" NS_OUT
-                 "sub NS ns.sub\n"
+    {"example.", "@ SOA parent. . 1 2 3 4 300\n" NS_OUT "sub NS ns.sub\n"
                  "ns.sub A 192.0.2.1\n"
                  "sub DS 1 8 1 0000000000000000000000000000000000000000\n"
                  "hidden.sub TXT parent\n"
@@ -84,8 +83,7 @@ static const struct given nested[] = {
                  "dn DNAME sub\n"
                  "twice CNAME sub\n"
                  "far NS ns.elsewhere.\n"},
-    {"sub.example.", "@ SOA child. . 1 2 3 4 600\n" NS_OUT
-                     "@ TXT child\n"
+    {"sub.example.", "@ SOA child. . 1 2 3 4 600\n" NS_OUT "@ TXT child\n"
                      "www A 192.0.2.2\n"
                      "back CNAME a.wild.example.\n"
                      "ns A 192.0.2.3\n"},
@@ -377,9 +375,10 @@ START_TEST(cookie_ages)
         enum cookie_verdict verdict;
         bool same; /* it is sent back as it is */
     } cases[] = {
-        {0, COOKIE_VALID, true},        {1799, COOKIE_VALID, true},    {1800, COOKIE_VALID, false},
-        {3600, COOKIE_VALID, false},    {3601, COOKIE_INVALID, false}, {-300, COOKIE_VALID, true},
-        {-301, COOKIE_INVALID, false},  {0x7fffffff, COOKIE_INVALID, false},
+        {0, COOKIE_VALID, true},       {1799, COOKIE_VALID, true},
+        {1800, COOKIE_VALID, false},   {3600, COOKIE_VALID, false},
+        {3601, COOKIE_INVALID, false}, {-300, COOKIE_VALID, true},
+        {-301, COOKIE_INVALID, false}, {0x7fffffff, COOKIE_INVALID, false},
     };
     /* Also where 32 bits of seconds wrap. */
     static const uint32_t made[] = {1559731985, 100, 0xffffff00};
@@ -426,9 +425,9 @@ START_TEST(cookie_forged)
     }
     q.cookie_size = COOKIE_SIZE;
     struct sockaddr_in in = {.sin_family = AF_INET};
-    ck_assert_int_eq(cookie_check(&settings, &q, (const struct sockaddr *)(const void *)&in,
-                                  1000000, answer),
-                     COOKIE_INVALID);
+    ck_assert_int_eq(
+        cookie_check(&settings, &q, (const struct sockaddr *)(const void *)&in, 1000000, answer),
+        COOKIE_INVALID);
 }
 END_TEST
 
@@ -500,8 +499,8 @@ START_TEST(options)
     ask_opt(&ask, 65535, EDNS_DO);
     ask_option(&ask, EDNS_NSID, NULL, 0);
     ask_option(&ask, EDNS_KEEPALIVE, NULL, 0);
-    static const char head[] = "NOERROR qr aa\nquestion sub.example. IN A\n" CHILD_SOA
-                               "opt 1400 do\noption 3 6964\n";
+    static const char head[] =
+        "NOERROR qr aa\nquestion sub.example. IN A\n" CHILD_SOA "opt 1400 do\noption 3 6964\n";
     char expected[400];
     expect_ask(&d, w, &ask, false, head);
     snprintf(expected, sizeof expected, "%soption 11 0064\n", head);
@@ -562,8 +561,9 @@ START_TEST(any)
     struct world *w = large_world();
     struct desk d = desk_new();
     struct ask ask = ask_for("b.example.", RRTYPE_ANY);
-    expect_ask(&d, w, &ask, false,
-               "NOERROR qr aa\nquestion b.example. IN ANY\nanswer b.example. 3600 IN A 192.0.2.1\n");
+    expect_ask(
+        &d, w, &ask, false,
+        "NOERROR qr aa\nquestion b.example. IN ANY\nanswer b.example. 3600 IN A 192.0.2.1\n");
     ck_assert(desk_ask(&d, w, &ask, true));
     char *text = told_text(d.answer, d.answer_size);
     static const char all[] = "NOERROR qr aa\nquestion b.example. IN ANY\n"
@@ -616,8 +616,8 @@ START_TEST(stream_stops)
             struct serve_stream stream = {octets, 0, size};
             struct serve_request requests[COUNT];
             for (size_t i = 0; i < COUNT; i++) {
-                requests[i] = (struct serve_request){.in = ask.data, .in_size = ask.size,
-                                                     .peer = desk_client(), .stream = true};
+                requests[i] = (struct serve_request){
+                    .in = ask.data, .in_size = ask.size, .peer = desk_client(), .stream = true};
             }
             size_t expected = fit == 0 ? 0 : fit - (size_t)over;
             memset(octets, 0xa5, 2 * SERVE_STREAM_ROOM);
@@ -706,8 +706,9 @@ START_TEST(counts_of_zones)
     struct settings settings = make_settings();
     struct world *w = world_of(&settings, nested, NESTED);
     struct desk d = desk_new();
-    static const char *const names[] = {"into.example.", "no.sub.example.", "x.sub.example.",
-                                        "www.sub.example.", "elsewhere.", "x.unloaded.example."};
+    static const char *const names[] = {"into.example.",  "no.sub.example.",
+                                        "x.sub.example.", "www.sub.example.",
+                                        "elsewhere.",     "x.unloaded.example."};
     size_t bytes[NESTED] = {0};
     static const size_t slots[] = {0, 1, 1, 1, SIZE_MAX, 3};
     for (size_t i = 0; i < 6; i++) {
@@ -815,14 +816,18 @@ static void check_batch(const struct world *w, const struct ask *asks, size_t co
     struct serve_stream stream = {octets, 0, room};
     for (size_t i = 0; i < count; i++) {
         requests[i] = (struct serve_request){
-            .in = asks[i].data, .in_size = asks[i].size, .peer = desk_client(),
-            .stream = streams && i % 3 != 0, .out = out + i * DATAGRAM, .out_size = DATAGRAM,
+            .in = asks[i].data,
+            .in_size = asks[i].size,
+            .peer = desk_client(),
+            .stream = streams && i % 3 != 0,
+            .out = out + i * DATAGRAM,
+            .out_size = DATAGRAM,
         };
     }
     /* A batch may be served in parts where a stream is full: the caller comes again. */
     for (size_t done = 0; done < count;) {
-        size_t served = serve_batch(together.serve, w, requests + done, count - done, &stream,
-                                    DESK_WALL);
+        size_t served =
+            serve_batch(together.serve, w, requests + done, count - done, &stream, DESK_WALL);
         ck_assert_uint_gt(served, 0);
         done += served;
     }
@@ -919,16 +924,16 @@ START_TEST(batch_of_long_chains)
     memset(label, 'x', 60);
     label[60] = '\0';
     for (int i = 0; i < 17; i++) {
-        sprintf(text + strlen(text), "a%c.%s.%s.%s DNAME a%c.%s.%s.%s\n", 'a' + i, label, label, label,
-                'b' + i, label, label, label);
+        sprintf(text + strlen(text), "a%c.%s.%s.%s DNAME a%c.%s.%s.%s\n", 'a' + i, label, label,
+                label, 'b' + i, label, label, label);
     }
     struct settings settings = make_settings();
     struct given given = {"example.", text};
     struct world *w = world_of(&settings, &given, 1);
     struct ask *asks = malloc(SERVE_BATCH * sizeof *asks);
     char name[256];
-    snprintf(name, sizeof name, "%s.aa.%s.%s.%s.example.", "0123456789012345678901234567890123456789",
-             label, label, label);
+    snprintf(name, sizeof name, "%s.aa.%s.%s.%s.example.",
+             "0123456789012345678901234567890123456789", label, label, label);
     for (size_t i = 0; i < SERVE_BATCH; i++) {
         asks[i] = ask_for(name, RRTYPE_A);
         ask_opt(&asks[i], 4096, 0);

@@ -215,11 +215,11 @@ END_TEST
 /* The TTL of a signature is that of what it signs (RFC 4034 section 3): each its own. */
 START_TEST(ttls_of_signatures)
 {
-    struct made made = make_try(
-        "example.", MAKE_APEX
-        "a 300 A 192.0.2.1\na 100 AAAA ::1\n"
-        "a 300 RRSIG A 8 2 300 20300101000000 20200101000000 1 example. AAAA\n"
-        "a 100 RRSIG AAAA 8 2 100 20300101000000 20200101000000 1 example. AAAA\n");
+    struct made made =
+        make_try("example.", MAKE_APEX
+                 "a 300 A 192.0.2.1\na 100 AAAA ::1\n"
+                 "a 300 RRSIG A 8 2 300 20300101000000 20200101000000 1 example. AAAA\n"
+                 "a 100 RRSIG AAAA 8 2 100 20300101000000 20200101000000 1 example. AAAA\n");
     ck_assert_str_eq(make_told(&made.diag), "");
     const struct rrset *rrset = rrset_of(made.zone, "a.example.", RRTYPE_RRSIG);
     size_t second = RECORD_HEAD + wire_get_u16(rrset->block + 10);
@@ -359,7 +359,8 @@ START_TEST(order_is_kept)
         struct records *records = apex_records();
         records_file(records, "part");
         for (unsigned i = 0; i < count; i++) {
-            uint8_t txt[5] = {4, 'a', (uint8_t)(count - i), (uint8_t)(count >> 8), (uint8_t)(i >> 8)};
+            uint8_t txt[5] = {4, 'a', (uint8_t)(count - i), (uint8_t)(count >> 8),
+                              (uint8_t)(i >> 8)};
             uint32_t file = i % 5 == 2, line = 3 + i / 3;
             make_record(records, names_wire("a.example."), RRTYPE_TXT, 60, txt, 5, file, line);
             make_record(records, names_wire("a.example."), RRTYPE_A, 60, txt + 1, 4, file, line);
@@ -386,8 +387,8 @@ START_TEST(owner_of_megabytes)
     uint8_t *rdata = malloc(60000);
     for (unsigned type = 0; type < 60; type++) {
         memset(rdata, (int)type, 60000);
-        make_record(records, names_wire("Big.example."), (uint16_t)(65280 + type), 60, rdata,
-                    60000, 0, 3 + type);
+        make_record(records, names_wire("Big.example."), (uint16_t)(65280 + type), 60, rdata, 60000,
+                    0, 3 + type);
     }
     struct zone *zone = make_built(records);
     ck_assert_uint_eq(node_of(zone, "big.example.")->rrsets, 60);
@@ -496,45 +497,44 @@ static void expect_targets(const struct zone *zone, const char *owner, uint16_t 
     ck_assert_str_eq(text, expected);
 }
 
-static const char with_targets[] =
-    "@ SOA a. b. 1 2 3 4 5\n"
-    "@ NS ns1\n"
-    "@ NS NS1.sub\n"
-    "@ NS ns.elsewhere.\n"
-    "ns1 A 192.0.2.1\n"
-    "sub NS ns1.sub\n"
-    "sub NS ns1\n"
-    "sub NS ns2.sub\n"
-    "sub NS ns.other\n"
-    "sub NS nothing\n"
-    "sub NS ns.d\n"
-    "sub NS Ns.elsewhere.\n"
-    "ns1.sub A 192.0.2.2\n"
-    "ns2.sub TXT none\n"
-    "other NS ns.other\n"
-    "ns.other AAAA ::1\n"
-    "d DNAME e.\n"
-    "ns.d A 192.0.2.3\n"
-    "m MX 1 ns1\n"
-    "m MX 2 NS1\n"
-    "m MX 3 ns1.sub\n"
-    "m MX 4 host\n"
-    "m MX 5 .\n"
-    "host A 192.0.2.4\n"
-    "_sip SRV 1 2 3 host\n"
-    "af AFSDB 1 host\n"
-    "kx KX 1 host\n"
-    "svc SVCB 1 host\n"
-    "svc A 192.0.2.5\n"
-    "svc SVCB 2 .\n"
-    "svc SVCB 0 svc2\n"
-    "svc2 SVCB 1 .\n"
-    "svc2 SVCB 0 .\n"
-    "web HTTPS 0 svc2\n"
-    "web2 HTTPS 0 web\n"
-    "ptr PTR host\n"
-    "c CNAME host\n"
-    "*.w NS host\n";
+static const char with_targets[] = "@ SOA a. b. 1 2 3 4 5\n"
+                                   "@ NS ns1\n"
+                                   "@ NS NS1.sub\n"
+                                   "@ NS ns.elsewhere.\n"
+                                   "ns1 A 192.0.2.1\n"
+                                   "sub NS ns1.sub\n"
+                                   "sub NS ns1\n"
+                                   "sub NS ns2.sub\n"
+                                   "sub NS ns.other\n"
+                                   "sub NS nothing\n"
+                                   "sub NS ns.d\n"
+                                   "sub NS Ns.elsewhere.\n"
+                                   "ns1.sub A 192.0.2.2\n"
+                                   "ns2.sub TXT none\n"
+                                   "other NS ns.other\n"
+                                   "ns.other AAAA ::1\n"
+                                   "d DNAME e.\n"
+                                   "ns.d A 192.0.2.3\n"
+                                   "m MX 1 ns1\n"
+                                   "m MX 2 NS1\n"
+                                   "m MX 3 ns1.sub\n"
+                                   "m MX 4 host\n"
+                                   "m MX 5 .\n"
+                                   "host A 192.0.2.4\n"
+                                   "_sip SRV 1 2 3 host\n"
+                                   "af AFSDB 1 host\n"
+                                   "kx KX 1 host\n"
+                                   "svc SVCB 1 host\n"
+                                   "svc A 192.0.2.5\n"
+                                   "svc SVCB 2 .\n"
+                                   "svc SVCB 0 svc2\n"
+                                   "svc2 SVCB 1 .\n"
+                                   "svc2 SVCB 0 .\n"
+                                   "web HTTPS 0 svc2\n"
+                                   "web2 HTTPS 0 web\n"
+                                   "ptr PTR host\n"
+                                   "c CNAME host\n"
+                                   "*.w NS host\n";
 
 START_TEST(targets)
 {
@@ -543,14 +543,16 @@ START_TEST(targets)
     const struct zone *z = made.zone;
     /* The apex is no delegation: its in-zone name server under a cut is not ours to tell. */
     expect_targets(z, "example.", RRTYPE_NS, "ns1.example.\n-\n");
-    expect_targets(z, "sub.example.", RRTYPE_NS,
-                   "ns1.sub.example. required\nns1.example.\n- required\nns.other.example.\n-\n-\n");
+    expect_targets(
+        z, "sub.example.", RRTYPE_NS,
+        "ns1.sub.example. required\nns1.example.\n- required\nns.other.example.\n-\n-\n");
     expect_targets(z, "other.example.", RRTYPE_NS, "ns.other.example. required\n");
     expect_targets(z, "m.example.", RRTYPE_MX, "ns1.example.\n-\n-\nhost.example.\n");
     expect_targets(z, "_sip.example.", RRTYPE_SRV, "host.example.\n");
     expect_targets(z, "af.example.", RRTYPE_AFSDB, "host.example.\n");
     expect_targets(z, "kx.example.", RRTYPE_KX, "host.example.\n");
-    expect_targets(z, "svc.example.", RRTYPE_SVCB, "host.example.\nsvc.example. self\nsvc2.example. alias\n");
+    expect_targets(z, "svc.example.", RRTYPE_SVCB,
+                   "host.example.\nsvc.example. self\nsvc2.example. alias\n");
     /* No address there, and an AliasMode to the root is no service. */
     expect_targets(z, "svc2.example.", RRTYPE_SVCB, "- self\n");
     expect_targets(z, "web.example.", RRTYPE_HTTPS, "- alias\n");
@@ -654,8 +656,8 @@ static void check_round_trip(const struct slow_zone *slow, const struct zone *zo
 /* A name that ends as others do, in one case or another. */
 static void random_rdata_name(struct rng *rng, const struct slow_zone *slow, uint8_t *name)
 {
-    static const char *const ends[] = {"example.", "EXAMPLE.", "w.example.", "W.Example.",
-                                       "*.w.example.", "a.*.w.example.", ".", "other."};
+    static const char *const ends[] = {"example.",     "EXAMPLE.",       "w.example.", "W.Example.",
+                                       "*.w.example.", "a.*.w.example.", ".",          "other."};
     if (rng_once_in(rng, 3)) {
         const uint8_t *owner = slow->records[rng_below(rng, (unsigned)slow->count)].owner;
         memcpy(name, owner, names_size(owner));
@@ -673,12 +675,12 @@ static void random_rdata_name(struct rng *rng, const struct slow_zone *slow, uin
 
 static void add_with_names(struct rng *rng, struct slow_zone *slow)
 {
-    static const uint16_t types[] = {RRTYPE_NS, RRTYPE_MD, RRTYPE_MF,    RRTYPE_MB,
-                                     RRTYPE_MG, RRTYPE_MR, RRTYPE_CNAME, RRTYPE_PTR,
-                                     RRTYPE_MX, RRTYPE_MX, RRTYPE_MINFO, RRTYPE_RP,
-                                     RRTYPE_SRV, RRTYPE_NS};
-    static const char *const owners[] = {"example.",        "w.example.",     "*.w.example.",
-                                         "Mixed.Case.Example.", "x.*.w.Example.", "*.*.w.example."};
+    static const uint16_t types[] = {RRTYPE_NS,    RRTYPE_MD,    RRTYPE_MF,  RRTYPE_MB, RRTYPE_MG,
+                                     RRTYPE_MR,    RRTYPE_CNAME, RRTYPE_PTR, RRTYPE_MX, RRTYPE_MX,
+                                     RRTYPE_MINFO, RRTYPE_RP,    RRTYPE_SRV, RRTYPE_NS};
+    static const char *const owners[] = {"example.",       "w.example.",
+                                         "*.w.example.",   "Mixed.Case.Example.",
+                                         "x.*.w.Example.", "*.*.w.example."};
     uint16_t type = types[rng_below(rng, sizeof types / sizeof types[0])];
     uint8_t rdata[6 + 2 * NAME_MAX_OCTETS];
     size_t size = type == RRTYPE_MX ? 2 : type == RRTYPE_SRV ? 6 : 0;

@@ -214,8 +214,16 @@ static void append_head(struct told_lines *lines, const uint8_t *message, uint16
     } flags[] = {{FLAG_QR, "qr"}, {FLAG_AA, "aa"}, {FLAG_TC, "tc"}, {FLAG_RD, "rd"},
                  {FLAG_RA, "ra"}, {0x40, "z"},     {FLAG_AD, "ad"}, {FLAG_CD, "cd"}};
     static const char *const rcodes[24] = {
-        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN",
-        [RCODE_NOTAUTH] = "NOTAUTH", [RCODE_BADVERS] = "BADVERS", [RCODE_BADCOOKIE] = "BADCOOKIE",
+        "NOERROR",
+        "FORMERR",
+        "SERVFAIL",
+        "NXDOMAIN",
+        "NOTIMP",
+        "REFUSED",
+        "YXDOMAIN",
+        [RCODE_NOTAUTH] = "NOTAUTH",
+        [RCODE_BADVERS] = "BADVERS",
+        [RCODE_BADCOOKIE] = "BADCOOKIE",
     };
     uint16_t bits = wire_get_u16(message + 2);
     ck_assert(rcode < 24 && rcodes[rcode] != NULL);
@@ -241,8 +249,7 @@ static void append_section(struct told_lines *lines, const char *section, const 
 
 static void append_edns(struct told_lines *lines, const ldns_pkt *pkt)
 {
-    told_line(lines, "opt %u%s\n", ldns_pkt_edns_udp_size(pkt),
-              ldns_pkt_edns_do(pkt) ? " do" : "");
+    told_line(lines, "opt %u%s\n", ldns_pkt_edns_udp_size(pkt), ldns_pkt_edns_do(pkt) ? " do" : "");
     ck_assert_uint_eq(ldns_pkt_edns_version(pkt), 0);
     ck_assert_uint_eq(ldns_pkt_edns_z(pkt) & 0x7fff, 0);
     const ldns_rdf *options = ldns_pkt_edns_data(pkt);
