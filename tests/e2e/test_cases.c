@@ -6,7 +6,7 @@
  * zone or a case is indented. At the left margin:
  *
  *   server JSON            put over the server's configuration (one line)
- *   origin NAME            appended to the names that follow, where they have no final dot; "@" is it
+ *   origin NAME            appended to names that follow and have no final dot; "@" is it
  *   define WORD TEXT       $WORD stands for TEXT from here on
  *   zone NAME              its master file follows, indented by four; no $TTL is given for you
  *   broken NAME            the same for a zone that must not load; all others must

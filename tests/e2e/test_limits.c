@@ -66,7 +66,7 @@ START_TEST(tcp_slow_loris)
 }
 END_TEST
 
-/* Who goes on asking is not idle. Where this machine slept for too long itself, it does not count. */
+/* Who goes on asking is not idle. Where this machine slept too long itself, it does not count. */
 START_TEST(tcp_not_idle)
 {
     static uint8_t answer[MESSAGE_ROOM];
