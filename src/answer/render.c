@@ -229,7 +229,8 @@ static void write_opt(struct wire_writer *w, const struct query *q, const struct
     }
 }
 
-/* Octets of the TSIG that answers the query's, 0 where it had none. */
+/* Octets of the TSIG that answers the query's, 0 where it had none. With the longest names it does
+ * not fit 512 octets: then the answer goes without. */
 static size_t tsig_size(const struct query *q)
 {
     if (q->tsig_name == NULL) {
@@ -269,10 +270,13 @@ struct render_result render(const struct query *q, struct plan *plan,
     if (q->has_question) {
         r.pos += (size_t)q->qname_size + 4;
     }
-    size_t tail = (q->has_edns ? opt_size(plan, edns) : 0) + tsig_size(q);
+    size_t tail = q->has_edns ? opt_size(plan, edns) : 0;
     if (size > MESSAGE_MAX) {
         size = MESSAGE_MAX;
     }
+    size_t tsig = tsig_size(q);
+    bool says_tsig = tsig > 0 && r.pos + tail + tsig <= size;
+    tail += says_tsig ? tsig : 0;
     if (size < r.pos + tail) {
         return (struct render_result){0};
     }
@@ -288,7 +292,7 @@ struct render_result render(const struct query *q, struct plan *plan,
         write_opt(&w, q, plan, edns);
         counts[2]++;
     }
-    if (q->tsig_name != NULL) {
+    if (says_tsig) {
         write_tsig(&w, q);
         counts[2]++;
     }

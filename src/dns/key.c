@@ -1,5 +1,5 @@
 /*
- * The symbol tables are built at compile time from one list of ranges. Octets in canonical order,
+ * The symbol tables are filled at program start from one list of ranges. Octets in canonical order,
  * upper case folded away: 00-2C group 1, '-' alone, 2E-2F group 2, '0'-'9' alone, 3A-40 and 5B-5E
  * group 3, '_' alone, '`' group 4, 'a'-'z' alone, 7B-A7, A8-D4, D5-FF groups 5 to 7. Each group
  * has at most 45 members, so a second symbol fits the same bitmap.

@@ -105,11 +105,21 @@ static bool read_tsig(const uint8_t *name, size_t left, const uint8_t *rdata, si
     return true;
 }
 
-/* One record of the additional section, at r. */
-static bool read_additional(struct wire_reader *r, struct query *q)
+/* A record behind the question, unread but for its fixed part. */
+struct raw_record {
+    const uint8_t *owner; /* maybe compressed */
+    bool root;            /* the owner is the root */
+    uint16_t type, class;
+    uint32_t ttl;
+    const uint8_t *rdata;
+    uint16_t size;
+};
+
+/* The record at r; r->failed where it is not whole. */
+static struct raw_record read_record(struct wire_reader *r)
 {
     size_t start = r->pos;
-    /* Owners here may be compressed (not OPT's, which is the root): skip labels or one pointer. */
+    struct raw_record record = {.owner = r->data + start};
     for (;;) {
         uint8_t length = wire_read_u8(r);
         if (length >= 0xc0) {
@@ -117,38 +127,60 @@ static bool read_additional(struct wire_reader *r, struct query *q)
             break;
         }
         if (length > NAME_MAX_LABEL) {
-            return false;
+            r->failed = true;
         }
         if (length == 0 || wire_read_octets(r, length) == NULL) {
             break;
         }
     }
-    bool root = r->pos == start + 1 && r->data[start] == 0;
-    uint16_t type = wire_read_u16(r);
-    uint16_t class = wire_read_u16(r);
-    uint32_t ttl = wire_read_u32(r);
-    uint16_t size = wire_read_u16(r);
-    const uint8_t *rdata = wire_read_octets(r, size);
+    record.root = r->pos == start + 1 && r->data[start] == 0;
+    record.type = wire_read_u16(r);
+    record.class = wire_read_u16(r);
+    record.ttl = wire_read_u32(r);
+    record.size = wire_read_u16(r);
+    record.rdata = wire_read_octets(r, record.size);
+    return record;
+}
+
+/* One record of the additional section, at r. */
+static bool read_additional(struct wire_reader *r, struct query *q)
+{
+    struct raw_record record = read_record(r);
     if (r->failed || q->tsig_name != NULL) { /* nothing may follow a TSIG (RFC 8945 section 5.1) */
         return false;
     }
-    if (type == RRTYPE_TSIG) {
-        return read_tsig(r->data + start, r->size - start, rdata, size, q);
+    if (record.type == RRTYPE_TSIG) {
+        size_t left = (size_t)(r->data + r->size - record.owner);
+        return read_tsig(record.owner, left, record.rdata, record.size, q);
     }
-    if (type != RRTYPE_OPT) {
+    if (record.type != RRTYPE_OPT) {
         return true;
     }
-    if (q->has_edns || !root) {
+    if (q->has_edns || !record.root) {
         return false;
     }
     q->has_edns = true;
-    q->edns_size = class < MESSAGE_UDP_MIN ? MESSAGE_UDP_MIN : class;
-    q->edns_flags = (uint16_t)ttl;
-    if ((ttl >> 16 & 0xff) != 0) {
+    q->edns_size = record.class < MESSAGE_UDP_MIN ? MESSAGE_UDP_MIN : record.class;
+    q->edns_flags = (uint16_t)record.ttl;
+    if ((record.ttl >> 16 & 0xff) != 0) {
         q->rcode = RCODE_BADVERS; /* options of a version unknown to us are not read */
         return true;
     }
-    return read_options(rdata, size, q);
+    return read_options(record.rdata, record.size, q);
+}
+
+/*
+ * A message that is refused whatever else it says: all that is still wanted of it is its OPT, since
+ * an answer to one must have one (RFC 6891 section 6.1.1).
+ */
+static void find_opt(struct wire_reader *r, unsigned before, unsigned additional, struct query *q)
+{
+    while (before-- > 0 && !r->failed) {
+        read_record(r);
+    }
+    while (additional-- > 0 && !r->failed && read_additional(r, q)) {
+    }
+    q->tsig_name = NULL;
 }
 
 /* Types that are no question for data: which RCODE, or NOERROR for those that are. */
@@ -195,11 +227,12 @@ enum query_status query_parse(const uint8_t *message, size_t size, struct query 
     if (questions == 1 && !read_question(&r, q)) {
         return fail(q, q->opcode == OPCODE_QUERY ? RCODE_FORMERR : RCODE_NOTIMP, EDE_NONE);
     }
-    if (q->opcode != OPCODE_QUERY) {
-        return fail(q, RCODE_NOTIMP, EDE_NOT_SUPPORTED);
-    }
-    if (questions > 1 || answers != 0 || authority != 0) {
-        return fail(q, RCODE_FORMERR, EDE_NONE);
+    if (q->opcode != OPCODE_QUERY || questions > 1 || answers != 0 || authority != 0) {
+        if (questions <= 1) {
+            find_opt(&r, answers + (unsigned)authority, additional, q);
+        }
+        return q->opcode != OPCODE_QUERY ? fail(q, RCODE_NOTIMP, EDE_NOT_SUPPORTED)
+                                         : fail(q, RCODE_FORMERR, EDE_NONE);
     }
     for (unsigned i = 0; i < additional; i++) {
         if (!read_additional(&r, q)) {

@@ -137,23 +137,6 @@ const char *rdata_fault(uint16_t type, const uint8_t *rdata, size_t size)
     return rrtype_is_meta(type) ? "a meta type has no data" : rdata_rules_fault(type, rdata, size);
 }
 
-void rdata_canonical(uint16_t type, uint8_t *rdata, size_t size)
-{
-    struct rdata_walk walk;
-    if (!rdata_walk_begin(&walk, type, rdata, size) || strpbrk(walk.form, "Nn") == NULL) {
-        return;
-    }
-    struct rdata_field field;
-    while (rdata_walk_next(&walk, &field) > 0) {
-        if (field.form == 'N' || field.form == 'n') {
-            uint8_t *name = rdata + (field.data - rdata);
-            for (size_t i = 0; i < field.size; i++) {
-                name[i] = name_lower(name[i]);
-            }
-        }
-    }
-}
-
 bool rdata_bitmap_check(const uint8_t *data, size_t size)
 {
     int before = -1;

@@ -44,12 +44,6 @@ bool rdata_walk_begin(struct rdata_walk *walk, uint16_t type, const uint8_t *rda
  */
 int rdata_walk_next(struct rdata_walk *walk, struct rdata_field *field);
 
-/*
- * Lower-cases, in place, the names that the canonical form folds (RFC 4034 section 6.2 as amended
- * by RFC 6840 section 5.1). RDATA that does not fit its type is left as it is.
- */
-void rdata_canonical(uint16_t type, uint8_t *rdata, size_t size);
-
 /* Whether a type bitmap (RFC 4034 section 4.1.2) is well formed; an empty one is. */
 bool rdata_bitmap_check(const uint8_t *data, size_t size);
 

@@ -140,13 +140,6 @@ uint16_t socket_port(const struct net_address *address)
     return ntohs(view(address).v4.sin_port);
 }
 
-void socket_set_port(struct net_address *address, uint16_t port)
-{
-    union socket_address a = view(address);
-    a.v4.sin_port = htons(port);
-    memcpy(&address->address, &a, sizeof a);
-}
-
 bool socket_same(const struct net_address *a, const struct net_address *b)
 {
     union socket_address x = view(a);

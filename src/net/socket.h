@@ -45,7 +45,6 @@ int socket_bound(int fd, struct net_address *address);
 
 bool socket_is_wildcard(const struct net_address *address);
 uint16_t socket_port(const struct net_address *address);
-void socket_set_port(struct net_address *address, uint16_t port);
 /* Same family, address, port and scope. */
 bool socket_same(const struct net_address *a, const struct net_address *b);
 

@@ -1,9 +1,6 @@
 /*
  * Records on their way from a master file into a zone: an append-only list, in the order read,
  * that the scanner fills and zone_build sorts. Owner names are given once for a run of records.
- *
- * One struct records is filled by one thread; zone_build takes several, so that pieces of a file
- * can be scanned side by side.
  */
 #ifndef RRDNS_ZONE_RECORDS_H
 #define RRDNS_ZONE_RECORDS_H

@@ -3,7 +3,7 @@
  * held, so that a reload can tell whether they changed.
  *
  * A file is copied, not mapped: an editor or a copy that truncates a mapped file under the
- * scanner would end the server with SIGBUS. Reading costs about 0.1 s a gigabyte.
+ * scanner would end the server with SIGBUS. Against the scan that follows, reading costs little.
  */
 #ifndef RRDNS_ZONE_SOURCE_H
 #define RRDNS_ZONE_SOURCE_H

@@ -11,8 +11,8 @@
 
 /*
  * Builds the zone that records (which stay the caller's) make. Returns 0 and *zone, one reference,
- * the caller's; RR_EINVAL where there were faults; RR_ELIMIT where the zone is over 32 GiB;
- * RR_ENOMEM. diag tells faults and warnings with file and line.
+ * the caller's; RR_EINVAL where there were faults; RR_ENOMEM, also where the
+ * zone's image would be over 32 GiB. diag tells faults and warnings with file and line.
  */
 int zone_build(const struct records *records, struct diag *diag, struct zone **zone);
 

@@ -320,41 +320,11 @@ START_TEST(strings_of_255)
 }
 END_TEST
 
-START_TEST(canonical)
-{
-    struct {
-        uint16_t type;
-        const char *text, *lower;
-    } cases[] = {
-        {RRTYPE_NS, "Ns.EXAMPLE.", "ns.example."},
-        {RRTYPE_MX, "10 Ns.EXAMPLE.", "10 ns.example."},
-        {RRTYPE_SRV, "1 2 3 Ns.EXAMPLE.", "1 2 3 ns.example."},
-        {RRTYPE_SOA, "Ns. Host. 1 2 3 4 5", "ns. host. 1 2 3 4 5"},
-        {RRTYPE_RRSIG, "A 8 1 60 0 0 7 Ns. AbCd", "A 8 1 60 0 0 7 ns. AbCd"},
-        {RRTYPE_TXT, "AbC", "AbC"},
-        {RRTYPE_NSEC, "Ns. A", "Ns. A"},
-        {RRTYPE_SVCB, "1 Ns. alpn=H2", "1 Ns. alpn=H2"},
-        {RRTYPE_HIP, "2 20010a AQID Rvs.", "2 20010a AQID Rvs."},
-        {RRTYPE_HINFO, "AbC DeF", "AbC DeF"},
-    };
-    static uint8_t other[65535];
-    const char *fault;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int size = scan_aid_rdata(cases[i].type, cases[i].text, rdata, &fault);
-        int same = scan_aid_rdata(cases[i].type, cases[i].lower, other, &fault);
-        ck_assert(size > 0 && size == same);
-        rdata_canonical(cases[i].type, rdata, (size_t)size);
-        ck_assert_mem_eq(rdata, other, (size_t)size);
-    }
-}
-END_TEST
-
 int main(void)
 {
     struct unit unit = unit_begin("rdata");
     tcase_add_loop_test(unit.tests, text_that_is_taken, 0, sizeof taken / sizeof taken[0]);
     tcase_add_loop_test(unit.tests, text_that_is_refused, 0, sizeof refused / sizeof refused[0]);
     tcase_add_test(unit.tests, strings_of_255);
-    tcase_add_test(unit.tests, canonical);
     return unit_end(&unit);
 }
