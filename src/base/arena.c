@@ -31,6 +31,14 @@ void arena_free(struct arena *arena)
     arena_init(arena);
 }
 
+void arena_reset(struct arena *arena)
+{
+    if (arena->used > 0) {
+        memset(arena->base, 0, arena->used);
+    }
+    arena->used = 0;
+}
+
 static uint8_t *map_new(size_t size)
 {
     void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -35,6 +35,9 @@ void arena_init(struct arena *arena);
 /* Frees the region. Harmless on an empty one. */
 void arena_free(struct arena *arena);
 
+/* Empties an unsealed arena, whose region is kept for what comes next. */
+void arena_reset(struct arena *arena);
+
 /*
  * size octets, zeroed, aligned to ARENA_UNIT; 0 where there is no memory or no offset left
  * (failed is then set). May move the region: pointers from arena_at are good until the next

@@ -36,13 +36,17 @@ static bool make_room(struct diag *diag)
     return entries != NULL;
 }
 
+static size_t room_for(enum diag_severity severity)
+{
+    return severity == DIAG_FAULT ? DIAG_KEEP : KEEP_WARNINGS;
+}
+
 void diag_add(struct diag *diag, enum diag_severity severity, const char *file, size_t line,
               const char *format, ...)
 {
-    size_t room = severity == DIAG_FAULT ? DIAG_KEEP : KEEP_WARNINGS;
     size_t *count = severity == DIAG_FAULT ? &diag->faults : &diag->warnings;
     (*count)++;
-    if (diag->kept >= room) {
+    if (diag->kept >= room_for(severity)) {
         return;
     }
     if (!make_room(diag)) {
@@ -68,6 +72,22 @@ void diag_add(struct diag *diag, enum diag_severity severity, const char *file, 
         return;
     }
     diag->entries[diag->kept++] = (struct diag_entry){severity, copy};
+}
+
+void diag_merge(struct diag *diag, struct diag *from)
+{
+    diag->faults += from->faults;
+    diag->warnings += from->warnings;
+    for (size_t i = 0; i < from->kept; i++) {
+        struct diag_entry *entry = &from->entries[i];
+        if (diag->kept < room_for(entry->severity) && make_room(diag)) {
+            diag->entries[diag->kept++] = *entry;
+        } else {
+            free(entry->text);
+        }
+    }
+    from->kept = 0;
+    diag_clear(from);
 }
 
 const char *diag_first_fault(const struct diag *diag)

@@ -33,6 +33,9 @@ void diag_clear(struct diag *diag);
 void diag_add(struct diag *diag, enum diag_severity severity, const char *file, size_t line,
               const char *format, ...) __attribute__((format(printf, 5, 6)));
 
+/* Adds all of from behind what diag has; from is then empty. */
+void diag_merge(struct diag *diag, struct diag *from);
+
 /* The text of the first fault, or NULL where there is none (or it was not kept). */
 const char *diag_first_fault(const struct diag *diag);
 

@@ -20,6 +20,7 @@
 #include <sys/resource.h>
 
 #include "base/clock.h"
+#include "base/crew.h"
 #include "base/err.h"
 #include "zone/zone_load.h"
 
@@ -29,6 +30,7 @@ struct work {
     struct loader_plan *plan;
     const atomic_bool *stop;
     bool gentle;
+    size_t threads; /* for each zone */
     atomic_size_t next;
 };
 
@@ -40,7 +42,7 @@ static bool is_unchanged(const struct loader_item *item)
            strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources);
 }
 
-static void look_at(struct loader_item *item)
+static void look_at(struct loader_item *item, size_t threads)
 {
     if (item->file == NULL) {
         item->outcome = LOADER_REMOVED;
@@ -51,7 +53,7 @@ static void look_at(struct loader_item *item)
         return;
     }
     uint64_t begin = clock_now_ns();
-    int error = zone_load(item->file, item->entry->name, &item->zone, &item->sources, &item->diag);
+    int error = zone_load(item->file, item->entry->name, threads, &item->zone, &item->sources, &item->diag);
     item->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
     item->outcome = error == RR_OK ? LOADER_LOADED : LOADER_FAILED;
     if (error != RR_OK) {
@@ -69,7 +71,7 @@ static void run(struct work *work)
         if (i >= work->plan->count) {
             break;
         }
-        look_at(&work->plan->items[i]);
+        look_at(&work->plan->items[i], work->threads);
     }
 }
 
@@ -89,20 +91,18 @@ static void *help(void *argument)
     return NULL;
 }
 
-static size_t helpers_for(const struct loader_plan *plan)
-{
-    cpu_set_t set;
-    size_t cpus = sched_getaffinity(0, sizeof set, &set) == 0 ? (size_t)CPU_COUNT(&set) : 1;
-    size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
-    return plan->count < most ? plan->count : most;
-}
 
 void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
 {
-    struct work work = {.plan = plan, .stop = stop, .gentle = gentle};
     pthread_t threads[HELPERS_MAX];
-    size_t count = helpers_for(plan);
+    size_t cpus = crew_cpus();
+    size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
+    size_t count = plan->count < most ? plan->count : most;
     size_t made = 0;
+    struct work work = {.plan = plan,
+                        .stop = stop,
+                        .gentle = gentle,
+                        .threads = count > 0 ? cpus / count : 1};
     while (made < count && pthread_create(&threads[made], NULL, help, &work) == 0) {
         made++;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/diag.h"
+#include "base/crew.h"
 #include "base/err.h"
 #include "base/version.h"
 #include "daemon/report.h"
@@ -52,7 +53,7 @@ static int load(const char *path, const char *origin, struct zone **zone)
     }
     struct source_list sources = {0};
     struct diag diag = {0};
-    int error = zone_load(path, apex, zone, &sources, &diag);
+    int error = zone_load(path, apex, crew_cpus(), zone, &sources, &diag);
     report_print(&diag, stderr);
     if (error != RR_OK && diag.faults == 0) {
         fprintf(stderr, "%s: %s\n", path, rr_strerror(error));

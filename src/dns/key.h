@@ -49,6 +49,15 @@ void key_from_name(const uint8_t *name, struct key *key);
  */
 size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, uint8_t *name);
 
+/* Where the label that begins at `start` of a whole key ends, behind its separator. */
+static inline size_t key_label_end(const uint8_t *symbols, size_t start)
+{
+    while (symbols[start] != KEY_SEPARATOR) {
+        start += key_symbol_is_group(symbols[start]) ? 2 : 1;
+    }
+    return start + 1;
+}
+
 /* Length of the longest common beginning of two symbol strings, in symbols. */
 size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
 

@@ -72,7 +72,8 @@ static bool index_radix(struct zone_index *index)
         common[i] = (uint16_t)key_common(index->keys + a->key_at, a->key_size,
                                          index->keys + b->key_at, b->key_size);
     }
-    struct radix_source source = {index->count, index_key, index_value, index};
+    struct radix_source source = {
+        .count = index->count, .key = index_key, .value = index_value, .context = index};
     index->radix = malloc(radix_count(common, index->count) * sizeof *index->radix);
     if (index->radix != NULL) {
         radix_build(&source, common, index->radix);

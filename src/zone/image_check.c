@@ -333,7 +333,8 @@ static int check_tree(struct check *c)
     if (entries == NULL) {
         return RR_ENOMEM;
     }
-    struct radix_source source = {c->count, tree_key, tree_value, c};
+    struct radix_source source = {
+        .count = c->count, .key = tree_key, .value = tree_value, .context = c};
     radix_build(&source, c->common, entries);
     c->zone->radix = zone_at(c->zone, head->radix);
     bool same = memcmp(entries, c->zone->radix, size) == 0;

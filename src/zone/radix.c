@@ -158,6 +158,17 @@ struct build {
     uint32_t next;
 };
 
+/* The symbol of a key at a position; of the first of a range none is given. */
+static unsigned symbol_at(const struct radix_source *source, size_t i, bool first,
+                          uint16_t position)
+{
+    if (!first && source->symbols != NULL) {
+        return source->symbols[i];
+    }
+    struct radix_key key = source->key(source->context, i);
+    return position < key.size ? key.symbols[position] : KEY_SEPARATOR;
+}
+
 static void build_range(struct build *b, size_t low, size_t high, uint32_t at)
 {
     if (high - low == 1) {
@@ -178,9 +189,7 @@ static void build_range(struct build *b, size_t low, size_t high, uint32_t at)
     uint64_t bitmap = 0;
     for (size_t i = low; i < high; i++) {
         if (i == low || b->common[i] == position) {
-            struct radix_key key = b->source->key(b->source->context, i);
-            unsigned symbol = position < key.size ? key.symbols[position] : KEY_SEPARATOR;
-            bitmap |= (uint64_t)1 << symbol;
+            bitmap |= (uint64_t)1 << symbol_at(b->source, i, i == low, position);
             starts[children++] = i;
         }
     }

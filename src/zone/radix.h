@@ -84,6 +84,9 @@ struct radix_key {
 
 struct radix_source {
     size_t count;
+    /* symbols[i] is the one of key i behind those it shares with key i - 1, KEY_SEPARATOR where it
+     * ends there: who has them spares a look at most keys, which lie cold in memory. NULL: none. */
+    const uint8_t *symbols;
     struct radix_key (*key)(const void *context, size_t index);
     uint32_t (*value)(const void *context, size_t index);
     const void *context;

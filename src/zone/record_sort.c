@@ -18,7 +18,7 @@ enum {
     DIGITS = KEY_SYMBOLS, /* values of a symbol */
 };
 
-/* What follows a key in memory (records.c) is at least as long as a word. */
+/* Reads a whole word also past the key's end: a chunk has RECORD_SLACK behind it. */
 static uint64_t prefix_at(const struct record_owner *owner, size_t depth)
 {
     if (owner->key_size <= depth) {

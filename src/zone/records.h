@@ -1,6 +1,9 @@
 /*
  * Records on their way from a master file into a zone: an append-only list, in the order read,
  * that the scanner fills and zone_build sorts. Owner names are given once for a run of records.
+ *
+ * A large list is split into parts by owner name, each with the names between two limits. So parts
+ * can be sorted and built by several threads, and each fits the caches while it is.
  */
 #ifndef RRDNS_ZONE_RECORDS_H
 #define RRDNS_ZONE_RECORDS_H
@@ -9,11 +12,33 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/key.h"
+
 struct records;
 
 /* apex: wire name, copied. NULL where there is no memory. */
 struct records *records_new(const uint8_t *apex);
 void records_free(struct records *records);
+
+/*
+ * Splits an empty list into about `parts` parts (at most RECORDS_PARTS_MAX) of about as many names
+ * each, going by samples: keys, from the root, of names that will come, in any order; names
+ * that lie elsewhere cost balance, nothing else. Returns 0 or RR_ENOMEM.
+ */
+enum { RECORDS_PARTS_MAX = 256 };
+int records_split(struct records *records, const struct key *samples, size_t count, size_t parts);
+
+/* An empty list with the same apex and parts, to be joined later. NULL: no memory. */
+struct records *records_like(const struct records *records);
+
+/*
+ * Moves all records of `from`, which was made by records_like, behind those of `records`. From then
+ * on records takes no more of its own.
+ */
+void records_join(struct records *records, struct records *from);
+
+/* Takes all records out again; apex, parts and files stay. */
+void records_clear(struct records *records);
 
 /*
  * Makes owner (an uncompressed wire name, case kept) the owner of the records that follow.
@@ -23,18 +48,18 @@ void records_free(struct records *records);
 int records_owner(struct records *records, const uint8_t *owner);
 
 /*
- * Room for the RDATA of the next record, 65535 octets, valid until the next call on records;
- * NULL where there is no memory. The caller fills it and calls records_add.
+ * Room for the RDATA of the next record, 65535 octets, the same each time; NULL where there is no
+ * memory. The caller fills it and calls records_add, or doesn't.
  */
 uint8_t *records_room(struct records *records);
 
 /*
  * Adds a record of the current owner whose RDATA (uncompressed wire form, size octets) stands in
- * the room asked for last. file is an index given by the caller (records_file), line counts from 1.
- * RDATA is taken as it is: the scanner has checked its form. size is at most 65535.
+ * the room. file is an index given by records_file, line counts from 1. RDATA is taken as it
+ * is: the scanner has checked its form. size is at most 65535. Returns 0 or RR_ENOMEM.
  */
-void records_add(struct records *records, uint16_t type, uint32_t ttl, size_t size, uint32_t file,
-                 uint32_t line);
+int records_add(struct records *records, uint16_t type, uint32_t ttl, size_t size, uint32_t file,
+                uint32_t line);
 
 /* Registers a file name (copied) for use in places; returns its index, or UINT32_MAX: no memory. */
 uint32_t records_file(struct records *records, const char *path);

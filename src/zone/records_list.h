@@ -1,23 +1,24 @@
 /*
- * What struct records looks like inside: for zone_build alone.
+ * What struct records looks like inside: for scan_pieces and zone_build alone.
  *
- * Memory is a list of large chunks. In them stand owners, each followed by its records without gaps
- * but for alignment; a run of records that reaches a chunk's end goes on under a second owner of
- * the same name, which sorting brings together again.
+ * Memory is lists of chunks, one list a part. In chunks stand owners, each followed by its records;
+ * a run of records that reaches a chunk's end or comes to another file goes on under a second
+ * owner of the same name, which sorting brings together again. Everything is aligned to 4.
  */
 #ifndef RRDNS_ZONE_RECORDS_LIST_H
 #define RRDNS_ZONE_RECORDS_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "base/diag.h"
+#include "dns/key.h"
 #include "zone/records.h"
 
 struct record {
     uint32_t ttl;
     uint32_t line;
-    uint32_t file;
     uint16_t type;
     uint16_t size;
     uint8_t rdata[];
@@ -25,12 +26,13 @@ struct record {
 
 /* Followed by the key relative to the apex, then by the relative wire name where `cased`. */
 struct record_owner {
-    uint32_t count;     /* records */
-    uint32_t size;      /* octets with all its records: where the chunk's next owner stands */
-    uint16_t first_at;  /* octets from here to the first record */
+    uint32_t count;    /* records */
+    uint32_t size;     /* octets with all its records: where the chunk's next owner stands */
+    uint32_t file;     /* of all its records */
+    uint16_t first_at; /* octets from here to the first record */
     uint16_t key_size;
-    uint8_t name_size;  /* whole name, apex included */
-    uint8_t cased;      /* the name as written has upper case, and follows the key */
+    uint8_t name_size; /* whole name, apex included */
+    uint8_t cased;     /* the name as written has upper case, and follows the key */
 };
 
 struct record_chunk {
@@ -38,14 +40,28 @@ struct record_chunk {
     size_t used; /* of data */
     size_t size;
     size_t owners;
-    _Alignas(8) uint8_t data[];
+    uint8_t data[]; /* size octets and RECORD_SLACK more, that a sort may read past a key */
+};
+
+enum { RECORD_SLACK = 8 };
+
+/* Owners whose keys lie between those of the parts before and behind. */
+struct record_part {
+    struct record_chunk *first, *last;
+    size_t owners;
 };
 
 struct records {
-    struct record_chunk *first, *last;
-    struct record_owner *owner;    /* current; NULL: none yet */
+    struct record_part *part;
+    size_t parts;
+    uint64_t *limit;            /* parts - 1 prefixes: where each part but the first begins */
+    size_t depth;               /* symbols that (nearly) all keys begin with, */
+    uint8_t beginning[KEY_MAX]; /* and those symbols; prefixes are of what follows */
+
+    struct record_part *current;   /* where the owner stands */
+    struct record_owner *owner;    /* NULL: none yet */
+    uint8_t *room;                 /* for the RDATA of the next record */
     size_t count;
-    size_t owners;
     uint32_t files;
     char **file;
     uint8_t apex[255];
@@ -61,7 +77,7 @@ static inline const uint8_t *record_owner_key(const struct record_owner *owner)
 
 static inline size_t record_align(size_t size)
 {
-    return (size + 7) & ~(size_t)7;
+    return (size + 3) & ~(size_t)3;
 }
 
 static inline const struct record *record_first(const struct record_owner *owner)
@@ -85,20 +101,20 @@ static inline bool record_owner_is_apex(const struct record_owner *owner)
     return owner->key_size == 0;
 }
 
+/* The part that a key relative to the apex belongs to. */
+size_t records_part(const struct records *records, const uint8_t *key, size_t size);
+
+/* Frees the chunks of a part, with all owners and records in it. */
+void records_drop(struct record_part *part);
+
 /* The owner's whole wire name, case as written, to name (room for 255 octets). */
 void record_owner_name(const struct records *records, const struct record_owner *owner,
                        uint8_t *name);
 
-/* The file a record was read from, for messages; may be NULL. */
-static inline const char *record_file(const struct records *records, const struct record *record)
+/* A file by its index, for messages; may be NULL. */
+static inline const char *record_file(const struct records *records, uint32_t file)
 {
-    return record->file < records->files ? records->file[record->file] : NULL;
+    return file < records->files ? records->file[file] : NULL;
 }
-
-/* Diagnostics with the record's place. */
-#define record_fault(records, diag, record, ...)                                                   \
-    diag_fault(diag, record_file(records, record), (record)->line, __VA_ARGS__)
-#define record_warn(records, diag, record, ...)                                                    \
-    diag_warn(diag, record_file(records, record), (record)->line, __VA_ARGS__)
 
 #endif

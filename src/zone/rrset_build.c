@@ -140,8 +140,10 @@ static void append_name(struct block *b, const uint8_t *name, size_t size)
 }
 
 /* Notes where the record's target stands, if it may have addresses in this zone. */
-static void note_target(struct block *b, uint16_t type, const uint8_t *rdata, size_t position)
+static void note_target(struct block *b, const struct record *record, size_t position)
 {
+    uint16_t type = record->type;
+    const uint8_t *rdata = record->rdata;
     int at = rrtype_target(type);
     const uint8_t *target = rdata + at;
     struct rrset_target entry = {.position = (uint16_t)(position + (size_t)at)};
@@ -159,6 +161,7 @@ static void note_target(struct block *b, uint16_t type, const uint8_t *rdata, si
         entry.flags |= TARGET_REQUIRED;
     }
     put(&b->builder->targets, &entry, sizeof entry);
+    put(&b->builder->noted, &record, sizeof(struct record *));
 }
 
 static void append_record(struct block *b, const struct record *record, uint32_t ttl)
@@ -173,7 +176,7 @@ static void append_record(struct block *b, const struct record *record, uint32_t
 
     size_t rdata_start = b->body->size;
     if (rrtype_target(record->type) >= 0) {
-        note_target(b, record->type, record->rdata, rdata_start - b->start);
+        note_target(b, record, rdata_start - b->start);
     }
     put(b->body, record->rdata, names.prefix);
     size_t at = names.prefix;
@@ -200,7 +203,8 @@ static bool reserve(struct rrset_builder *builder, const struct record *const *r
     size_t targets = count * sizeof(struct rrset_target);
     builder->patches.size = 0;
     builder->targets.size = 0;
-    if (!bytes_reserve(&builder->patches, patches) || !bytes_reserve(&builder->targets, targets)) {
+    if (!bytes_reserve(&builder->patches, patches) || !bytes_reserve(&builder->targets, targets) ||
+        !bytes_reserve(&builder->noted, count * sizeof(struct record *))) {
         builder->body.failed = true;
     }
     return bytes_reserve(&builder->body, body + patches + targets);
@@ -244,4 +248,5 @@ void rrset_builder_free(struct rrset_builder *builder)
     free(builder->body.data);
     free(builder->patches.data);
     free(builder->targets.data);
+    free(builder->noted.data);
 }

@@ -32,6 +32,8 @@ struct rrset_builder {
     struct bytes body;    /* the RRsets, each padded to a multiple of 8 octets */
     struct bytes patches; /* of the one being built: uint16_t */
     struct bytes targets; /* likewise: struct rrset_target */
+    struct bytes noted;   /* const struct record *: those that the targets of all RRsets in body are
+                             of, in order; emptied by who empties body */
 };
 
 /*

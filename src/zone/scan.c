@@ -164,7 +164,7 @@ static int choose_ttl(struct scan *scan, struct prefix *prefix, const uint8_t *r
             prefix->ttl = scan->default_ttl;
         } else if (scan->has_last_ttl) {
             prefix->ttl = scan->last_ttl;
-        } else if (prefix->type == RRTYPE_SOA) {
+        } else if (prefix->type == RRTYPE_SOA && !scan->is_piece) {
             prefix->ttl = wire_get_u32(rdata + size - 4);
             prefix->ttl = prefix->ttl > SCAN_TTL_MAX ? SCAN_TTL_MAX : prefix->ttl;
             diag_warn(scan->diag, scan->file->path, prefix->line,
@@ -205,7 +205,7 @@ static int read_record(struct scan *scan)
     if (error != RR_OK) {
         return error;
     }
-    uint8_t *room = scan->outside ? scan->scratch : records_room(scan->records);
+    uint8_t *room = records_room(scan->records);
     if (room == NULL) {
         return RR_ENOMEM;
     }
@@ -216,8 +216,8 @@ static int read_record(struct scan *scan)
     }
     if (error == RR_OK && !scan->outside) {
         warn_alias_parameters(scan, &prefix, room, out.pos);
-        records_add(scan->records, prefix.type, prefix.ttl, out.pos, scan->file->index,
-                    line_number(prefix.line));
+        error = records_add(scan->records, prefix.type, prefix.ttl, out.pos, scan->file->index,
+                            line_number(prefix.line));
     }
     return error;
 }
@@ -286,7 +286,7 @@ static bool has_byte_order_mark(const char *text, size_t size)
     return size >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0;
 }
 
-void scan_text(struct scan *scan, const struct scan_file *file, const char *text, size_t size)
+void scan_begin(struct scan *scan, const struct scan_file *file, const char *text, size_t size)
 {
     size_t mark = has_byte_order_mark(text, size) ? 3 : 0;
     scan->file = file;
@@ -296,9 +296,19 @@ void scan_text(struct scan *scan, const struct scan_file *file, const char *text
                    "a UTF-8 byte order mark: the file is to be saved without it");
     }
     lexer_init(&scan->lexer, text + mark, size - mark, 1);
-    while (!lexer_at_end(&scan->lexer) && scan->error == RR_OK) {
+}
+
+void scan_entries(struct scan *scan, const char *end)
+{
+    while (scan->lexer.at < end && scan->error == RR_OK) {
         scan_entry(scan);
     }
+}
+
+void scan_text(struct scan *scan, const struct scan_file *file, const char *text, size_t size)
+{
+    scan_begin(scan, file, text, size);
+    scan_entries(scan, scan->lexer.end);
     scan_forget_text(scan);
 }
 
@@ -315,26 +325,24 @@ const struct source_file *scan_source(const struct scan *scan, const char *path)
 }
 
 /* Reads file's text as the zone's master file. */
-static int scan_master(struct scan *scan, struct scan_file *file, const struct source_text *text)
+static int scan_master(struct scan *scan, struct scan_file *file, const struct source_text *text,
+                       size_t threads)
 {
     size_t faults = scan->diag->faults;
     file->index = records_file(scan->records, file->path);
-    scan->scratch = malloc(RDATA_MAX);
-    if (scan->scratch == NULL || file->index == UINT32_MAX) {
-        free(scan->scratch);
+    if (file->index == UINT32_MAX) {
         return RR_ENOMEM;
     }
     scan->origin.size = (uint8_t)name_size(scan->apex);
     memcpy(scan->origin.wire, scan->apex, scan->origin.size);
-    scan_text(scan, file, text->data, text->size);
-    free(scan->scratch);
+    scan_pieces(scan, file, text->data, text->size, threads);
     if (scan->error != RR_OK) {
         return scan->error;
     }
     return scan->diag->faults > faults ? RR_EINVAL : RR_OK;
 }
 
-int zone_scan_file(const char *path, const uint8_t *apex, struct records *records,
+int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
                    struct source_list *sources, struct diag *diag)
 {
     struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
@@ -348,13 +356,13 @@ int zone_scan_file(const char *path, const uint8_t *apex, struct records *record
     const struct source_file *source = scan_source(&scan, path);
     file.device = source->device;
     file.inode = source->inode;
-    error = scan_master(&scan, &file, &text);
+    error = scan_master(&scan, &file, &text, threads);
     source_text_free(&text);
     return error;
 }
 
 int zone_scan_text(const char *name, const char *text, size_t size, const uint8_t *apex,
-                   struct records *records, struct source_list *sources, struct diag *diag)
+                   size_t threads, struct records *records, struct source_list *sources, struct diag *diag)
 {
     struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
     struct scan_file file = {.path = name};
@@ -364,7 +372,7 @@ int zone_scan_text(const char *name, const char *text, size_t size, const uint8_
     }
     memcpy(copy.data, text, size);
     memset(copy.data + size, 0, LEXER_SLACK);
-    int error = scan_master(&scan, &file, &copy);
+    int error = scan_master(&scan, &file, &copy, threads);
     free(copy.data);
     return error;
 }

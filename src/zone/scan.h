@@ -52,6 +52,9 @@ struct scan {
     uint32_t default_ttl, last_ttl;
     bool has_default_ttl, has_last_ttl;
 
+    bool is_piece; /* of a text whose beginning another one reads: what the records before say of TTLs
+                      is not known */
+
     bool generating;    /* inside $GENERATE: faults say for which number */
     uint64_t generated_number;
     size_t generated;   /* records so far */
@@ -62,11 +65,20 @@ struct scan {
     struct records *records;
     struct source_list *sources;
     struct diag *diag;
-    uint8_t *scratch; /* room for the RDATA of records outside the zone */
 };
 
 /* Reads all entries of text (followed by LEXER_SLACK zeros), which is file's content. */
 void scan_text(struct scan *scan, const struct scan_file *file, const char *text, size_t size);
+
+/* Reads entries until the lexer is at `end` or behind it. */
+void scan_entries(struct scan *scan, const char *end);
+
+/*
+ * As scan_text, with up to so many threads, for a zone's master file. What comes of it is the same,
+ * diagnostics included.
+ */
+void scan_pieces(struct scan *scan, const struct scan_file *file, const char *text, size_t size,
+                 size_t threads);
 
 /*
  * Reads one entry; lexer->at is at its beginning. A fault is reported and the lexer is moved behind
@@ -79,6 +91,9 @@ static inline void scan_forget_text(struct scan *scan)
 {
     scan->owner_text_size = 0;
 }
+
+/* Begins text as file's: refuses a byte order mark, moves the lexer to the first entry. */
+void scan_begin(struct scan *scan, const struct scan_file *file, const char *text, size_t size);
 
 /* The source that was read under path, or NULL. */
 const struct source_file *scan_source(const struct scan *scan, const char *path);

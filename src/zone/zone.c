@@ -142,6 +142,12 @@ static size_t expand_name(const uint8_t *block, size_t at, const uint8_t *owner,
     }
 }
 
+void rrset_name(const struct rrset *rrset, size_t position, const uint8_t *owner, uint8_t *name)
+{
+    size_t size = 0;
+    expand_name(rrset->block, position, owner, name, &size);
+}
+
 int rrset_rdata(const struct rrset *rrset, const uint8_t *owner, size_t *position, uint8_t *rdata)
 {
     if (*position >= rrset->block_size) {

@@ -219,6 +219,10 @@ static inline uint32_t rrset_ttl(const struct rrset *rrset)
            (uint32_t)rrset->block[8] << 8 | rrset->block[9];
 }
 
+/* The name that stands at a position of the block, uncompressed, to name (room for 255 octets).
+ * owner is the whole wire name of the RRset's owner. */
+void rrset_name(const struct rrset *rrset, size_t position, const uint8_t *owner, uint8_t *name);
+
 /*
  * Records of an RRset with their RDATA uncompressed. position is 0 at first and names the record:
  * the call moves it to the next. owner is the whole wire name of the RRset's owner. Writes at most

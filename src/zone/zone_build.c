@@ -1,360 +1,403 @@
 /*
- * Two passes over the sorted owners. The first emits a node per name, ancestors first, so that
- * what a node inherits (parent, cut, occlusion) is known when it is written; names that exist only
- * because something is below them (empty non-terminals) are emitted on the way. Then the search
- * tree is laid over the nodes. The second pass needs it: it finds the nodes that NS, MX, SRV
- * targets stand for, which may come later in the zone than the records that name them.
+ * From the parts of records to one image, by a crew of threads:
+ *
+ *  1. every part is sorted;
+ *  2. what the parts need to know of those before them is found: which ancestors of their names
+ *     stand there (find_stubs);
+ *  3. every part becomes nodes in an arena of its own (zone_nodes.c), which is then put behind
+ *     those of the parts before, its refs moved, its stubs replaced (append_part). Parts are put
+ *     there in order, one at a time; a part's records are gone before the next one of the same
+ *     thread begins, so that records shrink as the image grows;
+ *  4. the search tree is laid over all nodes;
+ *  5. targets are resolved, which needs the tree: they may come later in the zone than the records
+ *     that name them.
+ *
+ * A small zone is one part, whose arena becomes the image as it is.
  */
 #include "zone/zone_build.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "base/err.h"
-#include "dns/message.h"
+#include "dns/name.h"
 #include "dns/rrtype.h"
 #include "dns/wire.h"
 #include "zone/record_sort.h"
 #include "zone/records_list.h"
-#include "zone/zone_group.h"
+#include "zone/zone_nodes.h"
 #include "zone/zone_targets.h"
 
-/* An open ancestor of the node being emitted. */
-struct open_node {
-    arena_ref ref;
-    uint16_t key_size;
-    arena_ref cut;  /* as node.cut */
-    bool dname;     /* a DNAME here or above hides what is below */
+/* Targets that a thread takes at a time. */
+enum { TARGETS_TURN = 4096 };
+
+/* Before it is built. */
+struct part {
+    struct sort_item *items;
+    size_t owners;
+    struct zone_stub *stubs;
+    size_t stub_count;
 };
 
 struct build {
-    const struct records *records;
+    struct records *records;
+    size_t threads;
     struct diag *diag;
     struct zone *zone; /* arena in it grows; head and radix are set as they come to be */
+    struct part *parts;
 
-    struct sort_item *items;
-    size_t owners;
+    atomic_size_t next; /* part or turn that no thread has taken yet */
+    atomic_bool failed; /* no memory */
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    size_t turn; /* part to be appended next; with what follows, under the lock */
 
-    arena_ref *nodes;  /* in order */
-    uint16_t *common;  /* symbols shared with the node before */
+    arena_ref *nodes; /* in order */
+    uint16_t *common; /* symbols shared with the node before */
+    uint8_t *symbols; /* the symbol behind those */
     size_t node_count, node_room;
-
-    struct open_node path[NAME_MAX_LABELS + 1];
-    size_t depth;
-
-    struct zone_group group; /* of the owner being added */
-    struct bytes pending;    /* arena_ref of nodes with targets */
-    uint64_t rrsets;
+    struct bytes places; /* struct target_place */
+    struct diag *target_diags;
+    uint64_t rrsets, records_kept;
 };
 
-static bool collect_owners(struct build *b)
+/* ---- Sorting ---- */
+
+static bool sort_part(struct record_part *list, struct part *part)
 {
-    b->items = malloc((b->records->owners + 1) * sizeof *b->items);
-    struct sort_item *spare = malloc((b->records->owners + 1) * sizeof *spare);
-    if (b->items == NULL || spare == NULL) {
+    part->items = malloc((list->owners + 1) * sizeof *part->items);
+    struct sort_item *spare = malloc((list->owners + 1) * sizeof *spare);
+    if (part->items == NULL || spare == NULL) {
         free(spare);
         return false;
     }
-    for (const struct record_chunk *c = b->records->first; c != NULL; c = c->next) {
+    for (const struct record_chunk *c = list->first; c != NULL; c = c->next) {
         const struct record_owner *owner = (const struct record_owner *)(const void *)c->data;
         for (size_t i = 0; i < c->owners; i++) {
             if (owner->count > 0) {
-                b->items[b->owners++].owner = owner;
+                part->items[part->owners++].owner = owner;
             }
             owner = record_owner_next(owner);
         }
     }
-    record_sort(b->items, spare, b->owners);
+    record_sort(part->items, spare, part->owners);
     free(spare);
     return true;
 }
 
-/* --- nodes --- */
-
-static bool remember_node(struct build *b, arena_ref ref, uint16_t common)
+static void sort_parts(void *context)
 {
-    if (b->node_count == b->node_room) {
-        size_t room = b->node_room == 0 ? 64 : b->node_room * 2;
-        arena_ref *nodes = realloc(b->nodes, room * sizeof *nodes);
-        if (nodes != NULL) {
-            b->nodes = nodes;
+    struct build *b = context;
+    size_t i;
+    while ((i = atomic_fetch_add(&b->next, 1)) < b->records->parts) {
+        if (!sort_part(&b->records->part[i], &b->parts[i])) {
+            atomic_store(&b->failed, true);
         }
-        uint16_t *shared = realloc(b->common, room * sizeof *shared);
-        if (shared != NULL) {
-            b->common = shared;
-        }
-        if (nodes == NULL || shared == NULL) {
-            return false;
-        }
-        b->node_room = room;
     }
-    b->nodes[b->node_count] = ref;
-    b->common[b->node_count++] = common;
+}
+
+/* ---- What stands in the parts before ---- */
+
+/* The first of the part's items that is not before the key. */
+static size_t lower_bound(const struct part *part, const uint8_t *key, size_t size)
+{
+    size_t low = 0, high = part->owners;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct record_owner *owner = part->items[middle].owner;
+        if (key_compare(record_owner_key(owner), owner->key_size, key, size) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Fills in what the records of the stub's name say, if it has any. */
+static void look_up_stub(const struct build *b, struct zone_stub *stub)
+{
+    const struct part *part = &b->parts[records_part(b->records, stub->key, stub->key_size)];
+    size_t i = lower_bound(part, stub->key, stub->key_size);
+    for (; i < part->owners; i++) {
+        const struct record_owner *owner = part->items[i].owner;
+        if (owner->key_size != stub->key_size ||
+            memcmp(record_owner_key(owner), stub->key, stub->key_size) != 0) {
+            return;
+        }
+        const struct record *record = record_first(owner);
+        for (uint32_t r = 0; r < owner->count; r++, record = record_next(record)) {
+            stub->has_ns |= record->type == RRTYPE_NS;
+            stub->has_dname |= record->type == RRTYPE_DNAME;
+        }
+    }
+}
+
+/* The ancestors of the part's first name that the name before it, the last of the parts before, has
+ * too or is: they are written there. */
+static bool find_part_stubs(const struct build *b, struct part *part,
+                            const struct record_owner *before)
+{
+    const struct record_owner *first = part->items[0].owner;
+    const uint8_t *key = record_owner_key(first);
+    size_t shared =
+        key_common(key, first->key_size, record_owner_key(before), before->key_size);
+    part->stubs = calloc(NAME_MAX_LABELS + 1, sizeof *part->stubs);
+    if (part->stubs == NULL) {
+        return false;
+    }
+    for (size_t end = 0; end <= shared && end < first->key_size;
+         end = key_label_end(key, end)) {
+        struct zone_stub *stub = &part->stubs[part->stub_count++];
+        *stub = (struct zone_stub){.key = key, .key_size = (uint16_t)end};
+        look_up_stub(b, stub);
+    }
     return true;
 }
 
-static uint16_t common_with_last(const struct build *b, const uint8_t *key, uint16_t key_size)
+static bool find_stubs(const struct build *b)
 {
-    if (b->node_count == 0) {
-        return 0;
+    const struct record_owner *before = NULL;
+    for (size_t i = 0; i < b->records->parts; i++) {
+        struct part *part = &b->parts[i];
+        if (part->owners == 0) {
+            continue;
+        }
+        if (before != NULL && !find_part_stubs(b, part, before)) {
+            return false;
+        }
+        before = part->items[part->owners - 1].owner;
     }
-    const struct node *last = zone_at(b->zone, b->nodes[b->node_count - 1]);
-    return (uint16_t)key_common(node_key(last), last->key_size, key, key_size);
+    return true;
 }
 
-struct node_content {
-    const uint8_t *key;
-    uint16_t key_size;
-    const uint8_t *cased_name; /* whole name where it has upper case, else NULL */
-    uint8_t name_size;
-    uint8_t flags;
-    uint16_t rrsets;
+static void check_apex(const struct build *b)
+{
+    const struct record *soa = NULL;
+    const struct record_owner *soa_owner = NULL, *first = NULL;
+    const struct part *part = &b->parts[0];
+    bool ns = false;
+    for (size_t i = 0; i < part->owners && record_owner_is_apex(part->items[i].owner); i++) {
+        const struct record_owner *owner = part->items[i].owner;
+        const struct record *record = record_first(owner);
+        first = first == NULL ? owner : first;
+        for (uint32_t r = 0; r < owner->count; r++, record = record_next(record)) {
+            if (soa == NULL && record->type == RRTYPE_SOA) {
+                soa = record;
+                soa_owner = owner;
+            }
+            ns |= record->type == RRTYPE_NS;
+        }
+    }
+    if (soa == NULL) {
+        diag_fault(b->diag, record_file(b->records, first != NULL ? first->file : 0),
+                   first != NULL ? record_first(first)->line : 1, "no SOA record at the apex");
+    } else if (!ns) {
+        diag_warn(b->diag, record_file(b->records, soa_owner->file), soa->line,
+                  "no NS record at the apex");
+    }
+}
+
+/* ---- Putting parts together ---- */
+
+static bool room_for_nodes(struct build *b, size_t more)
+{
+    if (b->node_room - b->node_count >= more) {
+        return true;
+    }
+    size_t room = b->node_count + more > 2 * b->node_room ? b->node_count + more : 2 * b->node_room;
+    arena_ref *nodes = realloc(b->nodes, room * sizeof *nodes);
+    b->nodes = nodes != NULL ? nodes : b->nodes;
+    uint16_t *common = realloc(b->common, room * sizeof *common);
+    b->common = common != NULL ? common : b->common;
+    uint8_t *symbols = realloc(b->symbols, room * sizeof *symbols);
+    b->symbols = symbols != NULL ? symbols : b->symbols;
+    if (nodes == NULL || common == NULL || symbols == NULL) {
+        return false;
+    }
+    b->node_room = room;
+    return true;
+}
+
+/* Notes a node as the next in order. common is what it shares with the one before. */
+static void note_node(struct build *b, arena_ref ref, size_t common)
+{
+    const struct node *node = zone_at(b->zone, ref);
+    b->nodes[b->node_count] = ref;
+    b->common[b->node_count] = (uint16_t)common;
+    b->symbols[b->node_count++] = common < node->key_size ? node_key(node)[common] : KEY_SEPARATOR;
+}
+
+/* The node of a key that is among those noted. */
+static arena_ref find_node(const struct build *b, const uint8_t *key, size_t size)
+{
+    size_t low = 0, high = b->node_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        const struct node *node = zone_at(b->zone, b->nodes[middle]);
+        if (key_compare(node_key(node), node->key_size, key, size) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return b->nodes[low];
+}
+
+/* How refs of a part become refs of the image. */
+struct moving {
+    const struct zone_nodes *part;
+    arena_ref from, to; /* of the first node that is no stub */
+    arena_ref real[NAME_MAX_LABELS + 1]; /* of each stub */
 };
 
-static bool is_wildcard_label(const struct build *b, const uint8_t *key, size_t key_size)
+static arena_ref move_ref(const struct moving *moving, arena_ref ref)
 {
-    static const uint8_t star[] = {1, '*', KEY_SEPARATOR};
-    if (b->depth == 0) {
+    if (ref == 0 || ref >= moving->from) {
+        return ref == 0 ? 0 : ref - moving->from + moving->to;
+    }
+    size_t stub = 0;
+    while (moving->part->nodes[stub] != ref) {
+        stub++;
+    }
+    return moving->real[stub];
+}
+
+/* Copies the part's nodes behind those there are. */
+static bool copy_nodes(struct build *b, const struct zone_nodes *part, struct moving *moving)
+{
+    moving->part = part;
+    moving->from = part->nodes[part->stubs];
+    size_t size = part->arena.used - (size_t)moving->from * ARENA_UNIT;
+    for (size_t i = 0; i < part->stubs; i++) {
+        const struct node *stub = arena_at(&part->arena, part->nodes[i]);
+        moving->real[i] = find_node(b, node_key(stub), stub->key_size);
+    }
+    moving->to = arena_alloc(&b->zone->arena, size);
+    if (moving->to == 0) {
         return false;
     }
-    size_t start = b->path[b->depth - 1].key_size;
-    return key_size - start == sizeof star && memcmp(key + start, star, sizeof star) == 0;
-}
-
-/* What the node inherits or begins: flags and the cut, from its parent on the path. */
-static uint8_t inherit(const struct build *b, uint8_t flags, bool has_ns, arena_ref ref,
-                       arena_ref *cut, bool *dname)
-{
-    *cut = 0;
-    *dname = false;
-    if (b->depth > 0) {
-        const struct open_node *parent = &b->path[b->depth - 1];
-        *cut = parent->cut;
-        *dname = parent->dname;
-        if (parent->cut != 0 || parent->dname) {
-            flags |= NODE_OCCLUDED;
-        }
-    } else {
-        flags |= NODE_APEX;
-    }
-    if (has_ns && (flags & (NODE_APEX | NODE_OCCLUDED | NODE_WILDCARD)) == 0) {
-        flags |= NODE_DELEGATION;
-        *cut = ref;
-    }
-    if ((flags & NODE_DNAME) != 0 && *cut == 0) {
-        *dname = true;
-    }
-    return flags;
-}
-
-/* Writes a node with the RRsets in b->group.built.body and makes it the innermost open one. */
-static bool emit_node(struct build *b, const struct node_content *content, bool has_ns)
-{
-    size_t head = sizeof(struct node) + content->key_size;
-    size_t relative = 0;
-    if (content->cased_name != NULL) {
-        relative = (size_t)content->name_size - b->records->apex_size;
-    }
-    size_t rrsets_at = (head + relative + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
-    uint16_t common = common_with_last(b, content->key, content->key_size);
-    arena_ref ref = arena_alloc(&b->zone->arena, rrsets_at + b->group.built.body.size);
-    if (ref == 0 || !remember_node(b, ref, common)) {
-        return false;
-    }
-    struct open_node open = {.ref = ref, .key_size = content->key_size};
-    uint8_t flags = (uint8_t)(content->flags | (content->cased_name != NULL ? NODE_CASE : 0));
-    if (is_wildcard_label(b, content->key, content->key_size)) {
-        flags |= NODE_WILDCARD;
-        ((struct node *)arena_at(&b->zone->arena, b->path[b->depth - 1].ref))->star = ref;
-    }
-    flags = inherit(b, flags, has_ns, ref, &open.cut, &open.dname);
-    struct node *node = arena_at(&b->zone->arena, ref);
-    *node = (struct node){
-        .parent = b->depth > 0 ? b->path[b->depth - 1].ref : 0,
-        .cut = open.cut,
-        .size = (uint32_t)(rrsets_at + b->group.built.body.size),
-        .key_size = content->key_size,
-        .rrsets = content->rrsets,
-        .rrsets_at = (uint16_t)rrsets_at,
-        .flags = flags,
-        .name_size = content->name_size,
-    };
-    uint8_t *tail = (uint8_t *)(node + 1);
-    if (content->key_size > 0) {
-        memcpy(tail, content->key, content->key_size);
-    }
-    if (relative > 0) {
-        memcpy(tail + content->key_size, content->cased_name, relative);
-    }
-    if (b->group.built.body.size > 0) {
-        memcpy((uint8_t *)node + rrsets_at, b->group.built.body.data, b->group.built.body.size);
-    }
-    b->path[b->depth++] = open;
-    return true;
-}
-
-/* Where the label that begins at `start` of a key ends, its separator included. */
-static size_t label_end(const uint8_t *key, size_t start)
-{
-    while (key[start] != KEY_SEPARATOR) {
-        start += key_symbol_is_group(key[start]) ? 2 : 1;
-    }
-    return start + 1;
-}
-
-/* Closes what is no ancestor of key, opens what is missing between (empty non-terminals). */
-static bool open_ancestors(struct build *b, const uint8_t *key, size_t key_size)
-{
-    while (b->depth > 0) {
-        const struct open_node *top = &b->path[b->depth - 1];
-        const struct node *node = zone_at(b->zone, top->ref);
-        if (top->key_size < key_size && memcmp(node_key(node), key, top->key_size) == 0) {
-            break;
-        }
-        b->depth--;
-    }
-    if (b->depth == 0) {
-        return true; /* the apex itself */
-    }
-    for (;;) {
-        size_t end = label_end(key, b->path[b->depth - 1].key_size);
-        if (end == key_size) {
-            return true;
-        }
-        uint8_t name[NAME_MAX_OCTETS];
-        struct node_content content = {
-            .key = key,
-            .key_size = (uint16_t)end,
-            .name_size = (uint8_t)key_to_name(key, end, b->records->apex, name),
-        };
-        b->group.built.body.size = 0;
-        if (!emit_node(b, &content, false)) {
-            return false;
-        }
-    }
-}
-
-static bool is_glue_type(uint16_t type)
-{
-    return type == RRTYPE_A || type == RRTYPE_AAAA || type == RRTYPE_NSEC ||
-           type == RRTYPE_RRSIG || type == RRTYPE_NS || type == RRTYPE_DS ||
-           type == RRTYPE_NSEC3;
-}
-
-/* owner is the wire name of the node emitted last, whose records the group still has. */
-static void warn_occluded(struct build *b, const uint8_t *owner)
-{
-    const struct open_node *open = &b->path[b->depth - 1];
-    const struct node *node = zone_at(b->zone, open->ref);
-    const struct node *cut = zone_node(b->zone, node->cut);
-    bool hidden = (node->flags & NODE_OCCLUDED) != 0;
-    if (!hidden && cut != node) {
-        return;
-    }
-    for (size_t i = 0; i < b->group.count; i++) {
-        uint16_t type = b->group.list[i]->type;
-        bool glue = cut != NULL && is_glue_type(type) &&
-                    !(hidden && (type == RRTYPE_NS || type == RRTYPE_DS));
-        if (!glue) {
-            char text[NAME_MAX_TEXT], name[RRTYPE_TEXT_MAX];
-            rrtype_to_text(type, name);
-            name_to_text(owner, text);
-            record_warn(b->records, b->diag, b->group.list[i],
-                        "%s %s is occluded by a %s above, never answered", text, name,
-                        cut != NULL ? "delegation" : "DNAME");
-        }
-    }
-}
-
-static bool body_has_targets(const struct build *b, uint16_t rrsets)
-{
-    size_t at = 0;
-    for (uint16_t i = 0; i < rrsets; i++) {
-        const void *place = b->group.built.body.data + at;
-        const struct rrset *rrset = place;
-        if (rrset->targets > 0) {
-            return true;
-        }
-        at += rrset_span(rrset);
-    }
-    return false;
-}
-
-/* One owner, all its records: items low to high have the same key. */
-static bool add_owner(struct build *b, size_t low, size_t high)
-{
-    const struct record_owner *owner = b->items[low].owner;
-    const uint8_t *key = record_owner_key(owner);
-    if (!zone_group_gather(&b->group, b->items + low, high - low) ||
-        !open_ancestors(b, key, owner->key_size)) {
-        return false;
-    }
-    bool has_ns = zone_group_find(&b->group, RRTYPE_NS) != NULL;
-    uint8_t name[NAME_MAX_OCTETS];
-    record_owner_name(b->records, owner, name);
-    bool wildcard = is_wildcard_label(b, key, owner->key_size);
-    struct rrset_owner place = {
-        .name = name,
-        .size = owner->name_size,
-        .wildcard = wildcard,
-        .delegation = has_ns && !wildcard && !record_owner_is_apex(owner),
-        .apex = b->records->apex,
-    };
-    struct node_content content = {
-        .key = key,
-        .key_size = owner->key_size,
-        .cased_name = owner->cased ? name : NULL,
-        .name_size = owner->name_size,
-        .flags = (uint8_t)(
-            (zone_group_find(&b->group, RRTYPE_CNAME) != NULL ? NODE_CNAME : 0) |
-            (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
-    };
-    zone_group_build(&b->group, owner, &place);
-    content.rrsets = b->group.rrsets;
-    b->rrsets += content.rrsets;
-    if (b->group.built.body.failed || b->group.no_memory || !emit_node(b, &content, has_ns)) {
-        return false;
-    }
-    warn_occluded(b, name);
-    if (body_has_targets(b, content.rrsets)) {
-        if (!bytes_reserve(&b->pending, sizeof(arena_ref))) {
-            return false;
-        }
-        memcpy(b->pending.data + b->pending.size, &b->path[b->depth - 1].ref, sizeof(arena_ref));
-        b->pending.size += sizeof(arena_ref);
-    }
-    return true;
-}
-
-static bool same_key(const struct record_owner *a, const struct record_owner *b)
-{
-    return a->key_size == b->key_size &&
-           memcmp(record_owner_key(a), record_owner_key(b), a->key_size) == 0;
-}
-
-enum { FETCH_AHEAD = 12 }; /* owners; sorted, they lie all over memory */
-
-static bool add_owners(struct build *b)
-{
-    for (size_t low = 0, high; low < b->owners; low = high) {
-        if (low + FETCH_AHEAD < b->owners) {
-            const char *ahead = (const char *)b->items[low + FETCH_AHEAD].owner;
-            __builtin_prefetch(ahead);
-            __builtin_prefetch(ahead + 64);
-        }
-        for (high = low + 1; high < b->owners; high++) {
-            if (!same_key(b->items[low].owner, b->items[high].owner)) {
-                break;
-            }
-        }
-        if (!add_owner(b, low, high)) {
-            return false;
+    memcpy(arena_at(&b->zone->arena, moving->to), arena_at(&part->arena, moving->from), size);
+    for (size_t i = 0; i < part->stubs; i++) {
+        const struct node *stub = arena_at(&part->arena, part->nodes[i]);
+        if (stub->star != 0) {
+            ((struct node *)arena_at(&b->zone->arena, moving->real[i]))->star =
+                move_ref(moving, stub->star);
         }
     }
     return true;
 }
 
-/* --- the search tree --- */
+/* Notes the part's nodes, their refs moved. */
+static void move_nodes(struct build *b, const struct moving *moving)
+{
+    const struct zone_nodes *part = moving->part;
+    for (size_t i = part->stubs; i < part->count; i++) {
+        arena_ref ref = move_ref(moving, part->nodes[i]);
+        struct node *node = arena_at(&b->zone->arena, ref);
+        node->parent = move_ref(moving, node->parent);
+        node->cut = move_ref(moving, node->cut);
+        node->star = move_ref(moving, node->star);
+        size_t common = part->common[i];
+        if (i == part->stubs) {
+            const struct node *last = zone_at(b->zone, b->nodes[b->node_count - 1]);
+            common = key_common(node_key(last), last->key_size, node_key(node), node->key_size);
+        }
+        note_node(b, ref, common);
+    }
+}
+
+static bool append_places(struct build *b, const struct zone_nodes *part,
+                          const struct moving *moving)
+{
+    if (!bytes_reserve(&b->places, part->places.size)) {
+        return false;
+    }
+    const void *data = part->places.data;
+    const struct target_place *places = data;
+    for (size_t i = 0; i < part->places.size / sizeof *places; i++) {
+        struct target_place place = places[i];
+        place.node = moving != NULL ? move_ref(moving, place.node) : place.node;
+        memcpy(b->places.data + b->places.size, &place, sizeof place);
+        b->places.size += sizeof place;
+    }
+    return true;
+}
+
+/* Takes over what a part became; under the lock, in order. The first one's arena is the image's. */
+static bool append_part(struct build *b, struct zone_nodes *part)
+{
+    b->rrsets += part->rrsets;
+    part->rrsets = 0;
+    if (!room_for_nodes(b, part->count)) {
+        return false;
+    }
+    if (part->stubs == 0) {
+        b->zone->arena = part->arena;
+        arena_init(&part->arena);
+        for (size_t i = 0; i < part->count; i++) {
+            note_node(b, part->nodes[i], part->common[i]);
+        }
+        return append_places(b, part, NULL);
+    }
+    struct moving moving;
+    if (!copy_nodes(b, part, &moving)) {
+        return false;
+    }
+    move_nodes(b, &moving);
+    return append_places(b, part, &moving);
+}
+
+/* Waits until the parts before are appended, then appends this one. */
+static void take_turn(struct build *b, size_t i, struct zone_nodes *nodes, bool built)
+{
+    pthread_mutex_lock(&b->lock);
+    while (b->turn != i) {
+        pthread_cond_wait(&b->moved, &b->lock);
+    }
+    diag_merge(b->diag, nodes->diag);
+    if (!built || (!atomic_load(&b->failed) && nodes->count > 0 && !append_part(b, nodes))) {
+        atomic_store(&b->failed, true);
+    }
+    b->turn++;
+    pthread_cond_broadcast(&b->moved);
+    pthread_mutex_unlock(&b->lock);
+}
+
+static void build_parts(void *context)
+{
+    struct build *b = context;
+    struct diag diag = {0};
+    struct zone_nodes nodes = {
+        .records = b->records,
+        .diag = &diag,
+        .group = {.records = b->records, .diag = &diag},
+    };
+    size_t i;
+    while ((i = atomic_fetch_add(&b->next, 1)) < b->records->parts) {
+        struct part *part = &b->parts[i];
+        bool built = true;
+        nodes.count = 0;
+        if (part->owners > 0 && !atomic_load(&b->failed)) {
+            built = zone_nodes_begin(&nodes, part->stubs, part->stub_count) &&
+                    zone_nodes_add(&nodes, part->items, part->owners);
+        }
+        free(part->items);
+        free(part->stubs);
+        *part = (struct part){0};
+        records_drop(&b->records->part[i]);
+        take_turn(b, i, &nodes, built);
+    }
+    pthread_mutex_lock(&b->lock);
+    b->records_kept += nodes.group.records_kept;
+    pthread_mutex_unlock(&b->lock);
+    zone_nodes_free(&nodes);
+}
+
+/* ---- The search tree ---- */
 
 static struct radix_key tree_key(const void *context, size_t index)
 {
@@ -374,35 +417,61 @@ static arena_ref build_tree(struct build *b, size_t *size)
     *size = radix_count(b->common, b->node_count);
     arena_ref ref = arena_alloc(&b->zone->arena, *size * sizeof(struct radix_entry));
     if (ref != 0 && *size <= UINT32_MAX) {
-        struct radix_source source = {b->node_count, tree_key, tree_value, b};
-        b->zone->radix = arena_at(&b->zone->arena, ref);
+        struct radix_source source = {.count = b->node_count,
+                                      .symbols = b->symbols,
+                                      .key = tree_key,
+                                      .value = tree_value,
+                                      .context = b};
         radix_build(&source, b->common, arena_at(&b->zone->arena, ref));
     }
     return ref;
 }
 
-/* --- the whole --- */
+/* ---- Targets ---- */
 
-static void check_apex(struct build *b)
+/* The place from `at` on where a node's begin. */
+static size_t next_node(const struct target_place *places, size_t count, size_t at)
 {
-    const struct record *soa = NULL, *first = NULL;
-    bool ns = false;
-    for (size_t i = 0; i < b->owners && record_owner_is_apex(b->items[i].owner); i++) {
-        const struct record *record = record_first(b->items[i].owner);
-        for (uint32_t r = 0; r < b->items[i].owner->count; r++) {
-            soa = soa == NULL && record->type == RRTYPE_SOA ? record : soa;
-            first = first == NULL ? record : first;
-            ns |= record->type == RRTYPE_NS;
-            record = record_next(record);
-        }
+    while (at > 0 && at < count && places[at].node == places[at - 1].node) {
+        at++;
     }
-    if (soa == NULL) {
-        const struct record nowhere = {.line = 1};
-        record_fault(b->records, b->diag, first != NULL ? first : &nowhere,
-                     "no SOA record at the apex");
-    } else if (!ns) {
-        record_warn(b->records, b->diag, soa, "no NS record at the apex");
+    return at < count ? at : count;
+}
+
+static void resolve_targets(void *context)
+{
+    struct build *b = context;
+    const void *data = b->places.data;
+    const struct target_place *places = data;
+    size_t count = b->places.size / sizeof *places, i;
+    while ((i = atomic_fetch_add(&b->next, 1)) * TARGETS_TURN < count) {
+        size_t first = next_node(places, count, i * TARGETS_TURN);
+        size_t end = next_node(places, count, (i + 1) * TARGETS_TURN);
+        zone_targets_resolve(b->zone, b->records, places + first, end - first,
+                             &b->target_diags[i]);
     }
+}
+
+/* ---- The whole ---- */
+
+static void run_crew(struct build *b, size_t pieces, void (*work)(void *context))
+{
+    atomic_store(&b->next, 0);
+    crew_run(pieces < b->threads ? pieces : b->threads, work, b);
+}
+
+static bool run_targets(struct build *b)
+{
+    size_t turns = b->places.size / sizeof(struct target_place) / TARGETS_TURN + 1;
+    b->target_diags = calloc(turns, sizeof *b->target_diags);
+    if (b->target_diags == NULL) {
+        return false;
+    }
+    run_crew(b, turns, resolve_targets);
+    for (size_t i = 0; i < turns; i++) {
+        diag_merge(b->diag, &b->target_diags[i]);
+    }
+    return true;
 }
 
 /* The SOA once more, with the TTL that negative answers give it (RFC 2308 section 5). */
@@ -423,7 +492,15 @@ static arena_ref build_negative_soa(struct build *b, const struct rrset *soa)
     return ref;
 }
 
-static bool finish(struct build *b, arena_ref head_ref)
+enum { HEAD_REF = 1 };
+
+static void set_head(struct zone *zone)
+{
+    zone->head = zone_at(zone, HEAD_REF);
+    zone->radix = zone_at(zone, zone->head->radix);
+}
+
+static bool finish(struct build *b)
 {
     size_t radix_size;
     arena_ref radix = build_tree(b, &radix_size);
@@ -437,7 +514,7 @@ static bool finish(struct build *b, arena_ref head_ref)
     if (negative == 0) {
         return false;
     }
-    struct zone_head *head = arena_at(&b->zone->arena, head_ref);
+    struct zone_head *head = arena_at(&b->zone->arena, HEAD_REF);
     *head = (struct zone_head){
         .magic = ZONE_IMAGE_MAGIC,
         .version = ZONE_IMAGE_VERSION,
@@ -449,72 +526,77 @@ static bool finish(struct build *b, arena_ref head_ref)
         .serial = serial,
         .nodes = b->node_count,
         .rrsets = b->rrsets,
-        .records = b->group.records_kept,
+        .records = b->records_kept,
         .apex_key_size = b->records->apex_key_size,
         .apex_labels = b->records->apex_labels,
         .apex_size = b->records->apex_size,
     };
     memcpy(head->apex_name, b->records->apex, b->records->apex_size);
-    b->zone->head = head;
-    b->zone->radix = zone_at(b->zone, radix);
-    struct zone_targets targets = {b->zone, b->records, b->items, b->owners, b->diag};
-    if (zone_targets_resolve(&targets, (const arena_ref *)(const void *)b->pending.data,
-                             b->pending.size / sizeof(arena_ref)) != RR_OK) {
+    set_head(b->zone);
+    if (!run_targets(b) || arena_seal(&b->zone->arena) != RR_OK) {
         return false;
     }
-    if (arena_seal(&b->zone->arena) != RR_OK) {
-        return false;
-    }
-    b->zone->head = zone_at(b->zone, head_ref);
-    b->zone->radix = zone_at(b->zone, radix);
+    set_head(b->zone);
     return true;
 }
 
 static int run(struct build *b)
 {
-    arena_ref head = arena_alloc(&b->zone->arena, sizeof(struct zone_head));
-    if (head == 0 || !collect_owners(b)) {
+    size_t parts = b->records->parts;
+    b->parts = calloc(parts, sizeof *b->parts);
+    if (b->parts == NULL) {
+        return RR_ENOMEM;
+    }
+    run_crew(b, parts, sort_parts);
+    if (atomic_load(&b->failed) || !find_stubs(b)) {
         return RR_ENOMEM;
     }
     check_apex(b);
-    if (b->diag->faults > 0 || !add_owners(b)) {
-        return b->diag->faults > 0 ? RR_EINVAL : RR_ENOMEM;
-    }
     if (b->diag->faults > 0) {
         return RR_EINVAL;
     }
-    return finish(b, head) ? RR_OK : RR_ENOMEM;
+    run_crew(b, parts, build_parts);
+    if (b->diag->faults > 0 || atomic_load(&b->failed)) {
+        return b->diag->faults > 0 ? RR_EINVAL : RR_ENOMEM;
+    }
+    return finish(b) ? RR_OK : RR_ENOMEM;
 }
 
-int zone_build(const struct records *records, struct diag *diag, struct zone **zone)
+static void build_free(struct build *b)
+{
+    for (size_t i = 0; b->parts != NULL && i < b->records->parts; i++) {
+        free(b->parts[i].items);
+        free(b->parts[i].stubs);
+    }
+    free(b->parts);
+    free(b->nodes);
+    free(b->common);
+    free(b->symbols);
+    free(b->places.data);
+    free(b->target_diags);
+    pthread_cond_destroy(&b->moved);
+    pthread_mutex_destroy(&b->lock);
+}
+
+int zone_build(struct records *records, size_t threads, struct diag *diag, struct zone **zone)
 {
     *zone = NULL;
-    struct build *b = calloc(1, sizeof *b);
     struct zone *fresh = calloc(1, sizeof *fresh);
-    int error = RR_ENOMEM;
-    if (b == NULL || fresh == NULL) {
-        goto out;
+    if (fresh == NULL) {
+        return RR_ENOMEM;
     }
     *fresh = (struct zone){.magic = ZONE_MAGIC, .references = 1};
     arena_init(&fresh->arena);
-    *b = (struct build){
-        .records = records,
-        .diag = diag,
-        .zone = fresh,
-        .group = {.records = records, .diag = diag},
-    };
-    error = run(b);
-    free(b->items);
-    free(b->nodes);
-    free(b->common);
-    zone_group_free(&b->group);
-    free(b->pending.data);
-    if (error == RR_OK) {
-        *zone = fresh;
-        fresh = NULL;
+    struct build b = {.records = records, .threads = threads, .diag = diag, .zone = fresh};
+    pthread_mutex_init(&b.lock, NULL);
+    pthread_cond_init(&b.moved, NULL);
+    int error = run(&b);
+    build_free(&b);
+    records_clear(records);
+    if (error != RR_OK) {
+        zone_unref(fresh);
+        return error;
     }
-out:
-    zone_unref(fresh);
-    free(b);
-    return error;
+    *zone = fresh;
+    return RR_OK;
 }

@@ -10,10 +10,12 @@
 #include "zone/zone.h"
 
 /*
- * Builds the zone that records (which stay the caller's) make. Returns 0 and *zone, one reference,
- * the caller's; RR_EINVAL where there were faults; RR_ENOMEM, also where the
- * zone's image would be over 32 GiB. diag tells faults and warnings with file and line.
+ * Builds the zone that records make, with up to so many threads, the caller's included. Records
+ * are taken out of the list on the way, so that the memory they need becomes the zone's; the
+ * (empty) list stays the caller's. Returns 0 and *zone, one reference, the caller's; RR_EINVAL where
+ * there were faults; RR_ENOMEM, also where the zone's image would be over 32 GiB. diag tells faults
+ * and warnings with file and line, the same and in the same order however many threads there are.
  */
-int zone_build(const struct records *records, struct diag *diag, struct zone **zone);
+int zone_build(struct records *records, size_t threads, struct diag *diag, struct zone **zone);
 
 #endif

@@ -9,6 +9,26 @@
 #include "zone/records_list.h"
 #include "zone/zone.h"
 
+uint32_t zone_group_file(const struct zone_group *g, const struct record *record)
+{
+    const uint8_t *at = (const uint8_t *)record;
+    for (size_t i = 0; i < g->owners; i++) {
+        const uint8_t *owner = (const uint8_t *)g->items[i].owner;
+        if (at >= owner && at < owner + g->items[i].owner->size) {
+            return g->items[i].owner->file;
+        }
+    }
+    return UINT32_MAX;
+}
+
+/* Diagnostics with the record's place. */
+#define record_fault(g, record, ...)                                                               \
+    diag_fault((g)->diag, record_file((g)->records, zone_group_file(g, record)), (record)->line,   \
+               __VA_ARGS__)
+#define record_warn(g, record, ...)                                                                \
+    diag_warn((g)->diag, record_file((g)->records, zone_group_file(g, record)), (record)->line,    \
+              __VA_ARGS__)
+
 /* For messages: the owner in text, in a buffer of NAME_MAX_TEXT. */
 static const char *owner_text(const struct zone_group *g, const struct record_owner *owner,
                               char *text)
@@ -101,7 +121,7 @@ static void warn_duplicate(struct zone_group *g, const struct record *record,
 {
     char type[RRTYPE_TEXT_MAX];
     rrtype_to_text(record->type, type);
-    record_warn(g->records, g->diag, record, "duplicate %s record, dropped (first on line %u)",
+    record_warn(g, record, "duplicate %s record, dropped (first on line %u)",
                 type, first->line);
 }
 
@@ -174,7 +194,7 @@ static uint32_t lowest_ttl(struct zone_group *g, const struct record *const *set
     if (odd != NULL) {
         char type[RRTYPE_TEXT_MAX];
         rrtype_to_text(odd->type, type);
-        record_warn(g->records, g->diag, odd,
+        record_warn(g, odd,
                     "TTLs differ in the %s RRset; the lowest, %u, is used", type, ttl);
     }
     return ttl;
@@ -205,6 +225,8 @@ static bool sort_list(const struct record **list, size_t count)
 bool zone_group_gather(struct zone_group *g, const struct sort_item *items, size_t count)
 {
     g->count = 0;
+    g->items = items;
+    g->owners = count;
     for (size_t i = 0; i < count; i++) {
         const struct record_owner *owner = items[i].owner;
         if (g->count + owner->count > g->room) {
@@ -252,7 +274,7 @@ static void check_cname(struct zone_group *g, const struct record_owner *owner,
             char type[RRTYPE_TEXT_MAX];
             rrtype_to_text(other->type, type);
             const struct record *later = other->line > cname->line ? other : cname;
-            record_fault(g->records, g->diag, later, "%s has a CNAME beside other data (%s)",
+            record_fault(g, later, "%s has a CNAME beside other data (%s)",
                      owner_text(g, owner, text), type);
             return;
         }
@@ -269,11 +291,11 @@ static void check_set(struct zone_group *g, const struct record_owner *owner,
     if (single && count > 1) {
         char name[RRTYPE_TEXT_MAX];
         rrtype_to_text(type, name);
-        record_fault(g->records, g->diag, set[1], "%s has several %s records",
+        record_fault(g, set[1], "%s has several %s records",
                      owner_text(g, owner, text), name);
     }
     if (type == RRTYPE_SOA && !record_owner_is_apex(owner)) {
-        record_fault(g->records, g->diag, set[0],
+        record_fault(g, set[0],
                      "SOA at %s, which is not the zone's apex", owner_text(g, owner, text));
     }
 }
@@ -292,7 +314,7 @@ static size_t add_set(struct zone_group *g, const struct record_owner *owner,
         const struct rrset *rrset = built;
         size_t message = (size_t)MESSAGE_HEADER + place->size + 4 + rrset->block_size;
         if (message > MESSAGE_MAX || kept > UINT16_MAX) {
-            record_fault(g->records, g->diag, set[0],
+            record_fault(g, set[0],
                          "RRset of %zu records is too large for a DNS message", kept);
         }
     }
@@ -308,6 +330,7 @@ void zone_group_build(struct zone_group *g, const struct record_owner *owner,
         check_cname(g, owner, cname);
     }
     g->built.body.size = 0;
+    g->built.noted.size = 0;
     g->rrsets = 0;
     size_t kept = 0;
     for (size_t from = 0, to; from < g->count; from = to, g->rrsets++) {

@@ -17,6 +17,8 @@
 struct zone_group {
     const struct records *records;
     struct diag *diag;
+    const struct sort_item *items; /* the owners whose records these are */
+    size_t owners;
     const struct record **list; /* by type, those of a type in the order read */
     size_t count, room;
     struct rrset_builder built; /* the RRsets, as they will stand in the node */
@@ -27,6 +29,9 @@ struct zone_group {
 
 /* Takes the records of count sorted items, all of one name. False: no memory. */
 bool zone_group_gather(struct zone_group *group, const struct sort_item *items, size_t count);
+
+/* The file that a record of the list was read from, by its index. */
+uint32_t zone_group_file(const struct zone_group *group, const struct record *record);
 
 /* The first record of a type, or NULL. */
 const struct record *zone_group_find(const struct zone_group *group, uint16_t type);

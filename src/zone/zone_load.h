@@ -12,11 +12,11 @@
 
 /*
  * Scans the master file at path, and what it includes, into records. apex is the zone's name and
- * the first $ORIGIN. Goes on after a fault, with the next entry, so that diag tells all of them.
+ * the first $ORIGIN. A large text is read by up to so many threads. Goes on after a fault, with the next entry, so that diag tells all of them.
  * Every file read, or tried, is added to sources. Returns 0; RR_EINVAL where there were faults
  * (diag tells them); RR_EIO where the file can't be read; RR_ENOMEM.
  */
-int zone_scan_file(const char *path, const uint8_t *apex, struct records *records,
+int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
                    struct source_list *sources, struct diag *diag);
 
 /*
@@ -24,13 +24,14 @@ int zone_scan_file(const char *path, const uint8_t *apex, struct records *record
  * $INCLUDE is relative to. text need not end in a newline or NUL.
  */
 int zone_scan_text(const char *name, const char *text, size_t size, const uint8_t *apex,
-                   struct records *records, struct source_list *sources, struct diag *diag);
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag);
 
 /*
  * Scans and builds. Returns 0 and *zone (one reference, the caller's), or an error as above, or
  * any of zone_build; diag tells faults and warnings.
  */
-int zone_load(const char *path, const uint8_t *apex, struct zone **zone,
+int zone_load(const char *path, const uint8_t *apex, size_t threads, struct zone **zone,
               struct source_list *sources, struct diag *diag);
 
 #endif

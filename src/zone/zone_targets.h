@@ -9,21 +9,22 @@
 #include <stdint.h>
 
 #include "base/diag.h"
-#include "zone/record_sort.h"
+#include "zone/records.h"
 #include "zone/zone.h"
 
-struct zone_targets {
-    struct zone *zone;             /* complete but for this, not sealed yet */
-    const struct records *records; /* for the places in messages */
-    const struct sort_item *items; /* sorted owners */
-    size_t owners;
-    struct diag *diag;
+/* Where the record of a target was read: one for each struct rrset_target of a node, in order. */
+struct target_place {
+    arena_ref node;
+    uint32_t file; /* records_file's index */
+    uint32_t line;
 };
 
 /*
- * Fills the target lists of the RRsets of count nodes, given by ref. Warns of glue that is missing
- * and of targets that are CNAMEs. Returns 0 or RR_ENOMEM.
+ * Fills the targets that these places are of, in zone, which is complete but for them and not sealed
+ * yet; those of a node must all be there. Warns of glue that is missing and of targets that are
+ * CNAMEs; records knows the files. Several threads may work on different nodes.
  */
-int zone_targets_resolve(const struct zone_targets *targets, const arena_ref *nodes, size_t count);
+void zone_targets_resolve(struct zone *zone, const struct records *records,
+                          const struct target_place *places, size_t count, struct diag *diag);
 
 #endif

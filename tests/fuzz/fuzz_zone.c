@@ -47,10 +47,10 @@ static struct zone *load(const char *text, size_t size, struct diag *diag)
     struct zone *zone = NULL;
     struct records *records = records_new(apex);
     require(records != NULL, "no memory", NULL);
-    int error = zone_scan_text("fuzz", text, size, apex, records, &sources, diag);
+    int error = zone_scan_text("fuzz", text, size, apex, 1, records, &sources, diag);
     require((error == RR_OK) == (diag->faults == 0), "a fault that is none", diag);
     if (error == RR_OK) {
-        error = zone_build(records, diag, &zone);
+        error = zone_build(records, 1, diag, &zone);
         require((error == RR_OK) == (diag->faults == 0), "a fault that is none", diag);
         require((error == RR_OK) == (zone != NULL), "a zone that is none", diag);
     }

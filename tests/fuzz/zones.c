@@ -92,8 +92,8 @@ struct zone *fuzz_zone(size_t index)
     check(name_from_text(name, strlen(name), NULL, apex), &diag);
     struct records *records = records_new(apex);
     check(records == NULL ? RR_ENOMEM : RR_OK, &diag);
-    check(zone_scan_text(name, text, strlen(text), apex, records, &sources, &diag), &diag);
-    check(zone_build(records, &diag, &zone), &diag);
+    check(zone_scan_text(name, text, strlen(text), apex, 1, records, &sources, &diag), &diag);
+    check(zone_build(records, 1, &diag, &zone), &diag);
     records_free(records);
     source_list_clear(&sources);
     diag_clear(&diag);

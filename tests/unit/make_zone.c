@@ -81,7 +81,7 @@ void make_records(struct records *records, const char *apex, const char *text)
 struct made make_try_records(struct records *records)
 {
     struct made made = {0};
-    made.error = zone_build(records, &made.diag, &made.zone);
+    made.error = zone_build(records, 1, &made.diag, &made.zone);
     ck_assert((made.error == RR_OK) == (made.zone != NULL));
     records_free(records);
     return made;

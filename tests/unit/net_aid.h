@@ -71,7 +71,7 @@ static inline struct zone *aid_zone(void)
         snprintf(text, sizeof text, "\274%0188u", i);
         aid_add(records, "\3big\7example", TYPE_TXT, text, 189);
     }
-    int error = zone_build(records, &diag, &zone);
+    int error = zone_build(records, 1, &diag, &zone);
     ck_assert_msg(error == 0, "%s", diag_first_fault(&diag));
     records_free(records);
     diag_clear(&diag);

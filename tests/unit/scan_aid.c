@@ -30,7 +30,7 @@ char *scan_aid_records(const struct records *records)
     char *text = NULL;
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    for (const struct record_chunk *chunk = records->first; chunk != NULL; chunk = chunk->next) {
+    for (const struct record_chunk *chunk = records->part[0].first; chunk != NULL; chunk = chunk->next) {
         const struct record_owner *owner = (const void *)chunk->data;
         for (size_t i = 0; i < chunk->owners; i++, owner = record_owner_next(owner)) {
             uint8_t name[NAME_MAX_OCTETS];
@@ -50,7 +50,7 @@ void scan_is_bare(const char *text, size_t size, const char *records, const char
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    int error = zone_scan_text("z", text, size, names_wire("example."), list, &sources, &diag);
+    int error = zone_scan_text("z", text, size, names_wire("example."), 1, list, &sources, &diag);
     ck_assert_str_eq(make_told(&diag), told);
     ck_assert_int_eq(error, diag.faults > 0 ? RR_EINVAL : RR_OK);
     char *found = scan_aid_records(list);

@@ -22,9 +22,9 @@ static struct zone *load(const char *apex, const char *text, size_t size)
     struct source_list sources = {0};
     struct diag diag = {0};
     struct zone *zone = NULL;
-    int error = zone_scan_text("z", text, size, names_wire(apex), records, &sources, &diag);
+    int error = zone_scan_text("z", text, size, names_wire(apex), 1, records, &sources, &diag);
     if (error == RR_OK) {
-        error = zone_build(records, &diag, &zone);
+        error = zone_build(records, 1, &diag, &zone);
     }
     ck_assert_msg(error == RR_OK, "%s", make_told(&diag));
     records_free(records);

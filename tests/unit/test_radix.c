@@ -60,7 +60,8 @@ static struct set set_make(uint8_t (*names)[NAME_MAX_OCTETS], size_t count)
     set.entries_size = entries * sizeof *set.entries;
     set.entries = unit_guarded(set.entries_size);
     memset(set.entries, 0xa5, set.entries_size);
-    struct radix_source source = {set.count, set_key, set_value, &set};
+    struct radix_source source = {
+        .count = set.count, .key = set_key, .value = set_value, .context = &set};
     radix_build(&source, common, set.entries);
     unit_guarded_free(common, set.count * sizeof *common);
     return set;

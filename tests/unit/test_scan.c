@@ -274,7 +274,7 @@ static void file_is(const char *name, const char *records, const char *told, con
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    int error = zone_scan_file(placed(name), names_wire("example."), list, &sources, &diag);
+    int error = zone_scan_file(placed(name), names_wire("example."), 1, list, &sources, &diag);
     ck_assert_str_eq(make_told(&diag), placed(told));
     ck_assert_int_eq(error != RR_OK, diag.faults > 0);
     char *found = scan_aid_records(list);
@@ -358,7 +358,7 @@ START_TEST(include_depth)
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    ck_assert_int_eq(zone_scan_file(placed("~/d0"), names_wire("example."), list, &sources, &diag),
+    ck_assert_int_eq(zone_scan_file(placed("~/d0"), names_wire("example."), 1, list, &sources, &diag),
                      RR_EINVAL);
     ck_assert_str_eq(make_told(&diag),
                      placed("fault: ~/d32:1: $INCLUDE nested deeper than 32 files\n"));
@@ -381,7 +381,7 @@ START_TEST(include_count)
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    ck_assert_int_eq(zone_scan_file(placed("~/z"), names_wire("example."), list, &sources, &diag),
+    ck_assert_int_eq(zone_scan_file(placed("~/z"), names_wire("example."), 1, list, &sources, &diag),
                      RR_EINVAL);
     ck_assert_ptr_nonnull(strstr(diag_first_fault(&diag),
                                  "more than 10000 times $INCLUDE in one zone"));
@@ -398,7 +398,7 @@ START_TEST(file_refused)
     struct records *list = records_new(names_wire("example."));
     struct source_list sources = {0};
     struct diag diag = {0};
-    int error = zone_scan_file(placed("~/none"), names_wire("example."), list, &sources, &diag);
+    int error = zone_scan_file(placed("~/none"), names_wire("example."), 1, list, &sources, &diag);
     ck_assert_int_eq(error, RR_EIO);
     records_free(list);
     diag_clear(&diag);

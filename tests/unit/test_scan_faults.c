@@ -203,7 +203,7 @@ START_TEST(sizes)
         struct records *list = records_new(names_wire("example."));
         struct source_list sources = {0};
         struct diag diag = {0};
-        zone_scan_text("z", text, strlen(text), names_wire("example."), list, &sources, &diag);
+        zone_scan_text("z", text, strlen(text), names_wire("example."), 1, list, &sources, &diag);
         ck_assert_str_eq(make_told(&diag),
                          last == 254 ? ""
                                      : "fault: z:1: the record's data is over 65535 octets\n");
@@ -266,7 +266,7 @@ START_TEST(rubbish_is_harmless)
         struct diag diag = {0};
         char *guarded = unit_guarded(size);
         memcpy(guarded, text, size);
-        int error = zone_scan_text("/nowhere/z", guarded, size, names_wire("example."), list,
+        int error = zone_scan_text("/nowhere/z", guarded, size, names_wire("example."), 1, list,
                                    &sources, &diag);
         ck_assert((error == RR_EINVAL) == (diag.faults > 0));
         for (size_t k = 0; k < diag.kept; k++) { /* every one has a place */

@@ -151,7 +151,7 @@ START_TEST(faults_of_the_scanner_count)
     make_free(&made);
     diag_fault(&made.diag, "zone", 9, "told before");
     struct zone *zone = (struct zone *)(uintptr_t)1;
-    ck_assert_int_eq(zone_build(records, &made.diag, &zone), RR_EINVAL);
+    ck_assert_int_eq(zone_build(records, 1, &made.diag, &zone), RR_EINVAL);
     ck_assert_ptr_null(zone);
     records_free(records);
     diag_clear(&made.diag);

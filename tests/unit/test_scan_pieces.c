@@ -1,0 +1,166 @@
+/*
+ * Large master files read in pieces: the zone, faults and warnings are those that one thread makes,
+ * with everything in the text that could make a piece begin in the wrong place or miss what stood
+ * before it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "make_zone.h"
+#include "names.h"
+#include "unit.h"
+#include "zone/zone_build.h"
+#include "zone/zone_load.h"
+
+enum { SIZE = 5 << 20 }; /* above what is read in one piece */
+
+static struct made load(const char *text, size_t size, size_t threads)
+{
+    struct made made = {0};
+    struct source_list sources = {0};
+    struct records *records = records_new(names_wire("example."));
+    made.error = zone_scan_text("z", text, size, names_wire("example."), threads, records,
+                                &sources, &made.diag);
+    if (made.error == RR_OK) {
+        made.error = zone_build(records, threads, &made.diag, &made.zone);
+    }
+    records_free(records);
+    source_list_clear(&sources);
+    return made;
+}
+
+/* Lines of a large zone, one in `every` of them `special`. */
+static char *make_text(const char *head, const char *line, const char *special, unsigned every,
+                       size_t *size)
+{
+    char *text = malloc(SIZE + 4096);
+    size_t used = (size_t)sprintf(text, "%s", head);
+    for (unsigned i = 0; used < SIZE; i++) {
+        const char *form = special != NULL && i % every == every - 1 ? special : line;
+        /* Scattered over the zone, so that all pieces have names of all parts. */
+        used += (size_t)sprintf(text + used, form, i * 7919 % 1000003, i, i, i);
+    }
+    *size = used;
+    return text;
+}
+
+static void check(const char *head, const char *line, const char *special, unsigned every,
+                  bool faulty)
+{
+    size_t size;
+    char *text = make_text(head, line, special, every, &size);
+    struct made one = load(text, size, 1);
+    char *told = strdup(make_told(&one.diag));
+    ck_assert_msg((one.diag.faults > 0) == faulty, "%.1000s", told);
+    for (size_t threads = 2; threads <= 3; threads++) {
+        struct made several = load(text, size, threads);
+        ck_assert_str_eq(make_told(&several.diag), told);
+        ck_assert_int_eq(several.error, one.error);
+        ck_assert_uint_eq(several.diag.warnings, one.diag.warnings);
+        if (one.error == RR_OK) {
+            ck_assert_uint_eq(several.zone->arena.used, one.zone->arena.used);
+            ck_assert(memcmp(several.zone->arena.base + ARENA_UNIT,
+                             one.zone->arena.base + ARENA_UNIT,
+                             one.zone->arena.used - ARENA_UNIT) == 0);
+        }
+        make_free(&several);
+    }
+    free(told);
+    make_free(&one);
+    free(text);
+}
+
+#define HEAD "$TTL 60\n@ SOA ns.x. host.x. 1 2 3 4 5\n@ NS ns.x.\n"
+#define LINE "n%u A 192.0.2.1 ; the %uth line\n"
+
+START_TEST(plain)
+{
+    check(HEAD, LINE, NULL, 1, false);
+    check("@ 60 SOA ns.x. host.x. 1 2 3 4 5\n@ 60 NS ns.x.\n", "n%u 60 A 192.0.2.1 ; %u\n", NULL, 1, false);
+    check("$TTL 60\r\n@ SOA ns.x. host.x. 1 2 3 4 5\r\n@ NS ns.x.\r\n", "n%u A 192.0.2.1 ; %u\r\n",
+          NULL, 1, false);
+}
+END_TEST
+
+/* Lines inside parentheses and quotes that look like entries, all over the file. */
+START_TEST(several_lines)
+{
+    check(HEAD, LINE, "n%u TXT ( a\nlooks A 192.0.2.1\n) ; %u\n", 5, false);
+    check(HEAD, "n%u TXT ( a\nlooks A 192.0.2.1 ; ( \"\nas CNAME well ) ; %u\n", NULL, 1, false);
+    check(HEAD, "n%u TXT \"a\nlooks A 192.0.2.1\nas CNAME well\" ; %u\n", NULL, 1, false);
+}
+END_TEST
+
+START_TEST(owners_of_before)
+{
+    check(HEAD, "n%u A 192.0.2.1 ; %u\n A 192.0.2.2\n\n; comment %u\n\tAAAA 2001:db8::1\n", NULL, 1, false);
+}
+END_TEST
+
+/* TTLs that come from the record before, which may be in the piece before. */
+START_TEST(ttls_of_before)
+{
+    static const char head[] = "@ 60 SOA ns.x. host.x. 1 2 3 4 5\n@ NS ns.x.\n";
+    check(head, "n%u A 192.0.2.1 ; %u\n", "n%u 77 TXT %u\n", 1000, false);
+    check(head, "n%u A 192.0.2.1 ; %u\n", NULL, 1, false);
+    /* The SOA's own, where it does not stand at the beginning. */
+    check("a 99 A 192.0.2.1\n", "n%u 60 A 192.0.2.1 ; %u\n", "@ SOA ns.x. host.x. 1 2 3 4 5 ; %u %u\n",
+          70000, false);
+}
+END_TEST
+
+START_TEST(directives)
+{
+    check(HEAD "$ORIGIN sub.example.\n", LINE, NULL, 1, false);
+    check(HEAD, LINE, "$TTL 9%u ; %u\n", 30000, false);
+    check(HEAD, LINE, "$ORIGIN o%u.example. ; %u\n", 10000, false);
+    check(HEAD, LINE, "$GENERATE 1-3 g%u-$ A 192.0.2.$ ; %u\n", 20000, false);
+    check(HEAD, "n%u TXT ( a ; %u\n$ORIGIN not. )\n", NULL, 1, false);
+    check("$ORIGIN .\n$TTL 60\nexample SOA ns.x. host.x. 1 2 3 4 5\n", "n%u.example A 192.0.2.1 ; %u\n",
+          NULL, 1, false);
+}
+END_TEST
+
+START_TEST(warnings)
+{
+    check(HEAD, LINE, "n%u.elsewhere. A 192.0.2.1 ; %u\n", 40000, false);
+    check(HEAD, LINE, "dup A 192.0.2.1 ; %u %u\n", 30000, false);
+    check(HEAD, LINE, "d%u NS ns.d%u\n", 3, false);
+}
+END_TEST
+
+START_TEST(faults)
+{
+    check(HEAD, LINE, "n%u A 192.0.2.256 ; %u\n", 30000, true);
+    check(HEAD, LINE, "n%u TXT ( never closed ; %u\n", 60000, true);
+    check(HEAD, LINE, "n%u TXT \"never closed ; %u\n", 60001, true);
+    check("\xef\xbb\xbf" HEAD, LINE, NULL, 1, true);
+    check("$TTL 60\nx ( \n", LINE, NULL, 1, true);
+}
+END_TEST
+
+/* A name that takes over half of the file, and a file of one line. */
+START_TEST(lopsided)
+{
+    check(HEAD, "same TXT %u ; %u\n", NULL, 1, true); /* too large for a message */
+    check(HEAD "big TXT ( ", "t%u-%u\n", NULL, 1, true);
+    check(HEAD "; ", "%u %u ", NULL, 1, false);
+}
+END_TEST
+
+int main(void)
+{
+    struct unit unit = unit_begin("scan_pieces");
+    tcase_set_timeout(unit.tests, 120);
+    tcase_add_test(unit.tests, plain);
+    tcase_add_test(unit.tests, several_lines);
+    tcase_add_test(unit.tests, owners_of_before);
+    tcase_add_test(unit.tests, ttls_of_before);
+    tcase_add_test(unit.tests, directives);
+    tcase_add_test(unit.tests, warnings);
+    tcase_add_test(unit.tests, faults);
+    tcase_add_test(unit.tests, lopsided);
+    return unit_end(&unit);
+}
