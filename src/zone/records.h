@@ -47,15 +47,13 @@ void records_clear(struct records *records);
  */
 int records_owner(struct records *records, const uint8_t *owner);
 
-/*
- * Room for the RDATA of the next record, 65535 octets, the same each time; NULL where there is no
- * memory. The caller fills it and calls records_add, or doesn't.
- */
-uint8_t *records_room(struct records *records);
+/* The calling thread's room for the RDATA of its next record, 65535 octets: filled, and then
+ * records_add called, or not. */
+uint8_t *records_room(void);
 
 /*
  * Adds a record of the current owner whose RDATA (uncompressed wire form, size octets) stands in
- * the room. file is an index given by records_file, line counts from 1. RDATA is taken as it
+ * the thread's room. file is an index given by records_file, line counts from 1. RDATA is taken as it
  * is: the scanner has checked its form. size is at most 65535. Returns 0 or RR_ENOMEM.
  */
 int records_add(struct records *records, uint16_t type, uint32_t ttl, size_t size, uint32_t file,

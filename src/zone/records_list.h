@@ -58,9 +58,8 @@ struct records {
     size_t depth;               /* symbols that (nearly) all keys begin with, */
     uint8_t beginning[KEY_MAX]; /* and those symbols; prefixes are of what follows */
 
-    struct record_part *current;   /* where the owner stands */
-    struct record_owner *owner;    /* NULL: none yet */
-    uint8_t *room;                 /* for the RDATA of the next record */
+    struct record_part *current; /* where the owner stands */
+    struct record_owner *owner;  /* NULL: none yet */
     size_t count;
     uint32_t files;
     char **file;

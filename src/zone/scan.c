@@ -205,10 +205,7 @@ static int read_record(struct scan *scan)
     if (error != RR_OK) {
         return error;
     }
-    uint8_t *room = records_room(scan->records);
-    if (room == NULL) {
-        return RR_ENOMEM;
-    }
+    uint8_t *room = records_room();
     struct wire_writer out = wire_writer_init(room, RDATA_MAX);
     error = rdata_scan(lexer, prefix.type, &scan->origin, &out);
     if (error == RR_OK) {

@@ -4,8 +4,8 @@
  * entry begins with any line that begins with a name, and whoever reads the piece before finds out:
  * where its last entry ends just where the next piece begins, the guess was right.
  *
- * What else an entry may depend on is kept out of pieces. Directives are: the text up to the last of
- * them is read first, by one thread, and where that isn't just the head of the file, all is.
+ * What else an entry may depend on is kept out of pieces. Directives are: the head of the file up to
+ * the last of them is read first, by one thread, and where there are more behind it, all is.
  * The owner of the record before: a piece begins with a name. The TTL of the record before: where a
  * piece would need it, that is a fault. And after a fault of any kind, as after a wrong guess, all is
  * read again by one thread, which then tells everything as it should be told. Faulty zones pay for
@@ -33,7 +33,7 @@ enum {
     PIECES_MIN = 4 << 20,
     /* Samples for each limit between parts: parts then differ by a third or so. */
     PART_SAMPLES = 12,
-    /* A directive further into the file than this makes it one piece. */
+    /* Directives in so much of the file are its head's; one further on makes it one piece. */
     HEAD_MAX = 64 * 1024,
     /* Pieces for each thread: where one thread is held up, the others take its share. */
     THREAD_PIECES = 4,
@@ -42,6 +42,7 @@ enum {
 struct piece {
     const char *start, *end;
     size_t newlines;
+    bool directives; /* there are lines that look like some */
     struct records *records;
     struct diag diag;
     bool good;
@@ -65,10 +66,11 @@ static const char *next_entry(const char *p, const char *end)
     return NULL;
 }
 
-/* Behind the line of the last directive, or where there is none, the beginning. */
+/* Behind the last directive's line of those in the head; where there is none, the beginning. */
 static const char *head_end(const char *text, const char *end)
 {
-    for (const char *p = end; (p = memrchr(text, '$', (size_t)(p - text))) != NULL;) {
+    size_t most = (size_t)(end - text) < HEAD_MAX ? (size_t)(end - text) : HEAD_MAX;
+    for (const char *p = text + most; (p = memrchr(text, '$', (size_t)(p - text))) != NULL;) {
         if (p == text || p[-1] == '\n') {
             const char *newline = memchr(p, '\n', (size_t)(end - p));
             return newline != NULL ? newline + 1 : end;
@@ -152,19 +154,29 @@ static bool cut_pieces(struct pieces *pieces, const char *text, const char *end,
     return true;
 }
 
-static void count_lines(void *context)
+/* Looks through a piece: how many lines, and whether there are directives. */
+static void skim_piece(struct piece *piece)
+{
+    const char *p = piece->start;
+    for (; piece->end - p >= BLOCK; p += BLOCK) {
+        piece->newlines += (size_t)__builtin_popcount(block_equal(p, '\n'));
+        unsigned dollars = block_equal(p, '$');
+        for (; dollars != 0; dollars &= dollars - 1) {
+            piece->directives |= p[(ptrdiff_t)__builtin_ctz(dollars) - 1] == '\n';
+        }
+    }
+    for (; p < piece->end; p++) {
+        piece->newlines += *p == '\n';
+        piece->directives |= *p == '$' && p[-1] == '\n';
+    }
+}
+
+static void skim_pieces(void *context)
 {
     struct pieces *pieces = context;
     size_t i;
     while ((i = atomic_fetch_add(&pieces->next, 1)) < pieces->count) {
-        struct piece *piece = &pieces->piece[i];
-        const char *p = piece->start;
-        for (; piece->end - p >= BLOCK; p += BLOCK) {
-            piece->newlines += (size_t)__builtin_popcount(block_equal(p, '\n'));
-        }
-        for (; p < piece->end; p++) {
-            piece->newlines += *p == '\n';
-        }
+        skim_piece(&pieces->piece[i]);
     }
 }
 
@@ -199,6 +211,17 @@ static void read_pieces(void *context)
     }
 }
 
+/* Whether a directive changes what stands behind it. */
+static bool any_directives(const struct pieces *pieces)
+{
+    for (size_t i = 0; i < pieces->count; i++) {
+        if (pieces->piece[i].directives) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Joins what the pieces have, or drops it; returns whether all is well. */
 static bool end_pieces(struct scan *scan, struct pieces *pieces)
 {
@@ -226,9 +249,11 @@ static bool read_body(struct scan *scan, size_t threads)
     if (!cut_pieces(&pieces, scan->lexer.at, scan->lexer.end, threads)) {
         return false;
     }
-    crew_run(threads, count_lines, &pieces);
-    atomic_store(&pieces.next, 0);
-    crew_run(threads, read_pieces, &pieces);
+    crew_run(threads, skim_pieces, &pieces);
+    if (!any_directives(&pieces)) {
+        atomic_store(&pieces.next, 0);
+        crew_run(threads, read_pieces, &pieces);
+    }
     return end_pieces(scan, &pieces);
 }
 
@@ -260,8 +285,8 @@ void scan_pieces(struct scan *scan, const struct scan_file *file, const char *te
     if (size >= PIECES_MIN) {
         const char *body = head_end(text, text + size);
         scan->error = split_records(scan, text, body, text + size);
-        if (scan->error != RR_OK || (threads > 1 && body - text <= HEAD_MAX &&
-                                     try_pieces(scan, file, text, size, body, threads))) {
+        if (scan->error != RR_OK ||
+            (threads > 1 && try_pieces(scan, file, text, size, body, threads))) {
             return;
         }
     }

@@ -14,12 +14,10 @@ void make_record(struct records *records, const uint8_t *owner, uint16_t type, u
                  const void *rdata, size_t size, uint32_t file, uint32_t line)
 {
     ck_assert_int_eq(records_owner(records, owner), RR_OK);
-    uint8_t *room = records_room(records);
-    ck_assert_ptr_nonnull(room);
     if (size > 0) {
-        memcpy(room, rdata, size);
+        memcpy(records_room(), rdata, size);
     }
-    records_add(records, type, ttl, size, file, line);
+    ck_assert_int_eq(records_add(records, type, ttl, size, file, line), RR_OK);
 }
 
 static void add_line(struct records *records, ldns_rdf *origin, const char *text, uint32_t file,

@@ -49,7 +49,7 @@ static inline void aid_add(struct records *records, const char *owner, uint16_t 
                            const void *rdata, size_t size)
 {
     ck_assert_int_eq(records_owner(records, (const uint8_t *)owner), 0);
-    memcpy(records_room(records), rdata, size);
+    memcpy(records_room(), rdata, size);
     records_add(records, type, 60, size, 0, 1);
 }
 
