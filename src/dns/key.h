@@ -16,9 +16,11 @@
 #ifndef RRDNS_DNS_KEY_H
 #define RRDNS_DNS_KEY_H
 
+#include <endian.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum {
     KEY_SEPARATOR = 0,
@@ -56,6 +58,16 @@ static inline size_t key_label_end(const uint8_t *symbols, size_t start)
         start += key_symbol_is_group(symbols[start]) ? 2 : 1;
     }
     return start + 1;
+}
+
+/* Eight symbols from `depth` on, the first one highest; zeros past the key's end. depth is at most
+ * size. Numbers in order are keys in canonical order, as far as they go. */
+static inline uint64_t key_prefix(const uint8_t *symbols, size_t size, size_t depth)
+{
+    uint64_t word = 0;
+    size_t left = size - depth;
+    memcpy(&word, symbols + depth, left < sizeof word ? left : sizeof word);
+    return be64toh(word);
 }
 
 /* Length of the longest common beginning of two symbol strings, in symbols. */

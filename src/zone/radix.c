@@ -158,14 +158,14 @@ struct build {
     uint32_t next;
 };
 
-/* The symbol of a key at a position; of the first of a range none is given. */
-static unsigned symbol_at(const struct radix_source *source, size_t i, bool first,
-                          uint16_t position)
+/* The symbol of a key at a position at or behind where it differs from the one before. */
+static unsigned symbol_at(const struct build *b, size_t i, size_t position)
 {
-    if (!first && source->symbols != NULL) {
-        return source->symbols[i];
+    size_t ahead = position - (i > 0 ? b->common[i] : 0);
+    if (b->source->ahead != NULL && ahead < sizeof *b->source->ahead) {
+        return b->source->ahead[i] >> (56 - 8 * ahead) & 0xff;
     }
-    struct radix_key key = source->key(source->context, i);
+    struct radix_key key = b->source->key(b->source->context, i);
     return position < key.size ? key.symbols[position] : KEY_SEPARATOR;
 }
 
@@ -189,7 +189,7 @@ static void build_range(struct build *b, size_t low, size_t high, uint32_t at)
     uint64_t bitmap = 0;
     for (size_t i = low; i < high; i++) {
         if (i == low || b->common[i] == position) {
-            bitmap |= (uint64_t)1 << symbol_at(b->source, i, i == low, position);
+            bitmap |= (uint64_t)1 << symbol_at(b, i, position);
             starts[children++] = i;
         }
     }

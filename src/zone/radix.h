@@ -84,9 +84,10 @@ struct radix_key {
 
 struct radix_source {
     size_t count;
-    /* symbols[i] is the one of key i behind those it shares with key i - 1, KEY_SEPARATOR where it
-     * ends there: who has them spares a look at most keys, which lie cold in memory. NULL: none. */
-    const uint8_t *symbols;
+    /* ahead[i] has eight symbols of key i, the first one highest, from behind those that it shares
+     * with key i - 1 (of the first key, its first ones), zeros past its end. Who has them spares a
+     * look at most keys, which lie cold in memory. NULL: none. */
+    const uint64_t *ahead;
     struct radix_key (*key)(const void *context, size_t index);
     uint32_t (*value)(const void *context, size_t index);
     const void *context;

@@ -6,7 +6,6 @@
  */
 #include "zone/records.h"
 
-#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -63,15 +62,6 @@ void records_free(struct records *records)
 
 /* ---- Parts ---- */
 
-/* Eight symbols from `depth` on, the first one highest; zeros past the key's end. */
-static uint64_t prefix_at(const uint8_t *key, size_t size, size_t depth)
-{
-    uint64_t word = 0;
-    size_t left = size - depth;
-    memcpy(&word, key + depth, left < sizeof word ? left : sizeof word);
-    return be64toh(word);
-}
-
 size_t records_part(const struct records *records, const uint8_t *key, size_t size)
 {
     if (records->parts == 1) {
@@ -82,7 +72,7 @@ size_t records_part(const struct records *records, const uint8_t *key, size_t si
     if (order != 0 || shared < records->depth) {
         return order <= 0 ? 0 : records->parts - 1;
     }
-    uint64_t prefix = prefix_at(key, size, records->depth);
+    uint64_t prefix = key_prefix(key, size, records->depth);
     const uint64_t *limit = records->limit;
     size_t low = 0;
     for (size_t count = records->parts - 1; count > 0;) {
@@ -120,7 +110,7 @@ static size_t choose_limits(struct records *records, const struct key *samples, 
 {
     size_t skip = records->apex_key_size;
     for (size_t i = 0; i < count; i++) {
-        prefixes[i] = prefix_at(samples[i].symbols + skip, samples[i].size - skip, records->depth);
+        prefixes[i] = key_prefix(samples[i].symbols + skip, samples[i].size - skip, records->depth);
     }
     qsort(prefixes, count, sizeof *prefixes, compare_prefixes);
     size_t limits = 0;

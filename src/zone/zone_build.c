@@ -57,7 +57,7 @@ struct build {
 
     arena_ref *nodes; /* in order */
     uint16_t *common; /* symbols shared with the node before */
-    uint8_t *symbols; /* the symbol behind those */
+    uint64_t *ahead;  /* the symbols behind those, as the tree wants them */
     size_t node_count, node_room;
     struct bytes places; /* struct target_place */
     struct diag *target_diags;
@@ -213,9 +213,9 @@ static bool room_for_nodes(struct build *b, size_t more)
     b->nodes = nodes != NULL ? nodes : b->nodes;
     uint16_t *common = realloc(b->common, room * sizeof *common);
     b->common = common != NULL ? common : b->common;
-    uint8_t *symbols = realloc(b->symbols, room * sizeof *symbols);
-    b->symbols = symbols != NULL ? symbols : b->symbols;
-    if (nodes == NULL || common == NULL || symbols == NULL) {
+    uint64_t *ahead = realloc(b->ahead, room * sizeof *ahead);
+    b->ahead = ahead != NULL ? ahead : b->ahead;
+    if (nodes == NULL || common == NULL || ahead == NULL) {
         return false;
     }
     b->node_room = room;
@@ -228,7 +228,7 @@ static void note_node(struct build *b, arena_ref ref, size_t common)
     const struct node *node = zone_at(b->zone, ref);
     b->nodes[b->node_count] = ref;
     b->common[b->node_count] = (uint16_t)common;
-    b->symbols[b->node_count++] = common < node->key_size ? node_key(node)[common] : KEY_SEPARATOR;
+    b->ahead[b->node_count++] = key_prefix(node_key(node), node->key_size, common);
 }
 
 /* The node of a key that is among those noted. */
@@ -418,7 +418,7 @@ static arena_ref build_tree(struct build *b, size_t *size)
     arena_ref ref = arena_alloc(&b->zone->arena, *size * sizeof(struct radix_entry));
     if (ref != 0 && *size <= UINT32_MAX) {
         struct radix_source source = {.count = b->node_count,
-                                      .symbols = b->symbols,
+                                      .ahead = b->ahead,
                                       .key = tree_key,
                                       .value = tree_value,
                                       .context = b};
@@ -571,7 +571,7 @@ static void build_free(struct build *b)
     free(b->parts);
     free(b->nodes);
     free(b->common);
-    free(b->symbols);
+    free(b->ahead);
     free(b->places.data);
     free(b->target_diags);
     pthread_cond_destroy(&b->moved);
