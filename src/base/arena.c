@@ -45,6 +45,25 @@ static uint8_t *map_new(size_t size)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/*
+ * The region grown to capacity, moved where need be; NULL: no memory. The thread sanitizer does not
+ * see mremap, and takes a region that comes to lie where another thread's has been for that one.
+ */
+static uint8_t *map_grow(uint8_t *base, size_t from, size_t capacity)
+{
+#ifdef __SANITIZE_THREAD__
+    uint8_t *p = map_new(capacity);
+    if (p != NULL) {
+        memcpy(p, base, from);
+        munmap(base, from);
+    }
+    return p;
+#else
+    void *p = mremap(base, from, capacity, MREMAP_MAYMOVE);
+    return p == MAP_FAILED ? NULL : p;
+#endif
+}
+
 /* Room for at least `wanted` octets in all. Fresh memory past `used` is zero. */
 static int grow(struct arena *arena, size_t wanted)
 {
@@ -53,8 +72,8 @@ static int grow(struct arena *arena, size_t wanted)
         capacity *= 2;
     }
     if (arena->mapped) {
-        void *p = mremap(arena->base, arena->capacity, capacity, MREMAP_MAYMOVE);
-        if (p == MAP_FAILED) {
+        uint8_t *p = map_grow(arena->base, arena->capacity, capacity);
+        if (p == NULL) {
             return RR_ENOMEM;
         }
         arena->base = p;
