@@ -142,7 +142,7 @@ END {
         ".limit{stroke:#c03030;stroke-dasharray:3 3}.break{stroke:#fff;stroke-width:4}</style>"
     print "<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>"
     printf "<text x=\"20\" y=\"22\">%s</text>\n<text x=\"20\" y=\"39\">%s</text>\n",
-        escape(made_on), "One core serves, another asks. Dashed: the limit of the sockets, an echo." \
-        " Shorter is better, but for answers a second."
+        escape(made_on), "One core serves, another asks. Dashed: the limit of the sockets, an" \
+        " echo. Shorter is better, but for answers a second."
     printf "%s</svg>\n", body
 }

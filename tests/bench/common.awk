@@ -70,6 +70,19 @@ function ratio(set_a, a, figure, set_b, b,   list, n, r, below) {
     return middle(list, n)
 }
 
+# The peer with the lowest (sign 1) or highest (sign -1) median of a figure; "" when none has one.
+function best(set, figure, sign,   i, m, least, who) {
+    who = ""
+    for (i = 1; i <= peers[0]; i++) {
+        m = median(set, peers[i], figure)
+        if (m != "" && (who == "" || sign * m < least)) {
+            least = sign * m
+            who = peers[i]
+        }
+    }
+    return who
+}
+
 # "times" becomes a figure: processor time per answer by the limit's of the same round.
 function count_times(   s, i, r, set, server, limit) {
     for (s = 1; s <= items["set"]; s++) {

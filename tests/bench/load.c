@@ -247,7 +247,8 @@ static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double
            b->all > a->all ? (b->idle - a->idle) / (b->all - a->all) : 0);
 }
 
-// Asks flat out for so long; the second generator tells what it got meanwhile. Returns the seconds it was.
+// Asks flat out for so long; the second generator tells what it got meanwhile. Returns the seconds
+// that it was.
 static double run_for(double seconds, bool helping)
 {
     bool (*turn)(struct load *, uint64_t, bool) = load.mode == MODE_UDP ? udp_turn : tcp_turn;

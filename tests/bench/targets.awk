@@ -15,19 +15,6 @@ function at_least(what, measured, limit, format, more) {
     line(what, measured == "" ? "" : sprintf(format, measured) more, measured >= limit)
 }
 
-# The peer with the lowest (sign 1) or highest (sign -1) median of a figure; "" when none has one.
-function best(set, figure, sign,   i, m, least, who) {
-    who = ""
-    for (i = 1; i <= peers[0]; i++) {
-        m = median(set, peers[i], figure)
-        if (m != "" && (who == "" || sign * m < least)) {
-            least = sign * m
-            who = peers[i]
-        }
-    }
-    return who
-}
-
 function is_small(set) {
     return set ~ /^small/
 }
