@@ -8,7 +8,7 @@
 // The command must not wait for a processor that the load spins on: a client program of a few
 // milliseconds would take ten, and that would be taken for the server's time. So a shell waits for
 // the word to go before the load begins, and with that word the generator puts itself last on its
-// core (SCHED_IDLE, which anyone may, but not back): the command runs when it can.
+// core (SCHED_IDLE) for 50 ms. Anyone may do that, but only root may undo it.
 #include "cpu.h"
 #include "load.h"
 
@@ -223,11 +223,10 @@ static uint64_t lost(const struct tally *tally)
 // From here on the change is under way: what came before is set aside.
 static void begin_change(struct load *load, struct change *change, int go, uint64_t now)
 {
-    struct sched_param none = {0};
     change->before = load->tally.latency;
     change->lost_before = lost(&load->tally);
     memset(&load->tally.latency, 0, sizeof load->tally.latency);
-    sched_setscheduler(0, SCHED_IDLE, &none);
+    sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){0});
     change->started = now;
     if (write(go, "\n", 1) != 1) {
         complain("the command");
@@ -299,6 +298,7 @@ static void ask_at_rate(struct load *load, struct watcher *watcher, struct chang
     uint64_t warm = begin + (uint64_t)(load->warm_up * 1e9);
     uint64_t end = warm + (uint64_t)(load->seconds * 1e9);
     uint64_t change_at = load->command != NULL ? warm + 2 * second : UINT64_MAX;
+    uint64_t back_at = UINT64_MAX; // no longer last on the core
     uint64_t due = begin;
     uint64_t expire_at = begin;
     uint64_t interval = (uint64_t)(1e9 / load->rate);
@@ -320,6 +320,11 @@ static void ask_at_rate(struct load *load, struct watcher *watcher, struct chang
         if (now >= change_at) {
             begin_change(load, change, go, now_ns());
             change_at = UINT64_MAX;
+            back_at = now + second / 20;
+        }
+        if (now >= back_at) {
+            sched_setscheduler(0, SCHED_OTHER, &(struct sched_param){0});
+            back_at = UINT64_MAX;
         }
         if (change->started != 0 && *child > 0 &&
             waitpid(*child, &change->status, WNOHANG) == *child) {
