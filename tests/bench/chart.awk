@@ -25,7 +25,7 @@ function short(number) {
     return sprintf(number < 0.1 ? "%.3f" : number < 100 ? "%.2f" : "%.0f", number)
 }
 
-# bars[1..count] get the servers that have the figure. Returns the value that a full bar stands for.
+# The value that a full bar stands for; 0: there is nothing to draw. bars[1..count] are the servers.
 function choose_scale(set, figure, bars, count,   i, n, list, medians, most) {
     n = 0
     for (i = 1; i <= count; i++) {
@@ -33,7 +33,7 @@ function choose_scale(set, figure, bars, count,   i, n, list, medians, most) {
             insert(medians, ++n, median(set, bars[i], figure))
         }
     }
-    if (n == 0) {
+    if (n < 2) { # alone is no comparison
         return 0
     }
     most = medians[n]

@@ -90,8 +90,12 @@ function count_times(   s, i, r, set, server, limit) {
         for (i = 1; i <= items["server"]; i++) {
             server = items["server", i]
             for (r = 1; r <= last_round; r++) {
+                # (To look at what is not there would make it be there.)
+                if (!((set, "echo", "cpu", r) in value) || !((set, server, "cpu", r) in value)) {
+                    continue
+                }
                 limit = value[set, "echo", "cpu", r]
-                if (limit > 0 && (set, server, "cpu", r) in value) {
+                if (limit > 0) {
                     set_value(set, server, "times", r, value[set, server, "cpu", r] / limit)
                 }
             }
@@ -144,7 +148,7 @@ $1 == "latency" {
         field("lost") + field("unsent"))
 }
 $1 == "agree" { agrees[field("set"), field("server")] = field("same") "/" field("total") }
-$1 == "load" {
+$1 == "load" && field("data") !~ /^big-/ { # those are only for growth
     set = "load " field("data") " " field("how")
     remember("data", field("data"))
     if (field("data") != "small") {

@@ -92,7 +92,7 @@ function reload(   set, who, m, worst, before) {
 function ratio_of(set, above, below,   list, n, r) {
     n = 0
     for (r = 1; r <= last_round; r++) {
-        if (value[set, "rrdnsd", below, r] > 0) {
+        if ((set, "rrdnsd", below, r) in value && value[set, "rrdnsd", below, r] > 0) {
             insert(list, ++n, value[set, "rrdnsd", above, r] / value[set, "rrdnsd", below, r])
         }
     }
