@@ -119,6 +119,7 @@ function read_run(set, server,   round, wrong) {
     wrong = field("lost") + field("bad_question") + field("bad_rcode") + field("empty")
     set_value(set, server, "right", round, field("answered") / (field("answered") + wrong) * 100)
     runs++
+    ticks += field("user_by") == "ticks"
     if (field("other") > 0.1 || field("self") < 0.9) {
         noisy[set, server]++
         noise++

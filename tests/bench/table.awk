@@ -131,6 +131,9 @@ END {
     if (noise > 0) {
         printf "NOTE: %d of %d measurements were disturbed by other work (marked *)\n", noise, runs
     }
+    if (ticks > 0) {
+        print "NOTE: time in user mode is by clock ticks, and coarse; as root it would be sampled"
+    }
     for (s = 1; s <= items["set"]; s++) {
         if (items["set", s] != "grow") {
             print_set(items["set", s])
