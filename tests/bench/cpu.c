@@ -105,7 +105,8 @@ static double run_time(int pid)
     return sum;
 }
 
-static void read_core(int core, struct cpu_sums *sums)
+// The core's line of /proc/stat and, named "cpu" alone, that of all.
+static void read_cores(int core, struct cpu_sums *sums)
 {
     FILE *in = fopen("/proc/stat", "re");
     char line[512];
@@ -114,9 +115,16 @@ static void read_core(int core, struct cpu_sums *sums)
     snprintf(name, sizeof name, "cpu%d ", core);
     while (in != NULL && fgets(line, sizeof line, in) != NULL) {
         double t[7];
-        if (strncmp(line, name, strlen(name)) == 0 &&
-            sscanf(line + strlen(name), "%lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3],
-                   &t[4], &t[5], &t[6]) == 7) {
+        const char *fields = strchr(line, ' ');
+        if (strncmp(line, "cpu", 3) != 0 || fields == NULL ||
+            sscanf(fields, "%lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
+                   &t[6]) != 7) {
+            continue;
+        }
+        if (line[3] == ' ') {
+            sums->idle = (t[3] + t[4]) * tick;
+            sums->all = (t[0] + t[1] + t[2] + t[3] + t[4] + t[5] + t[6]) * tick;
+        } else if (strncmp(line, name, strlen(name)) == 0) {
             sums->core_busy = (t[0] + t[1] + t[2] + t[5] + t[6]) * tick;
             sums->core_softirq = t[6] * tick;
         }
@@ -144,7 +152,5 @@ void cpu_read(const struct cpu_watch *watch, struct cpu_sums *sums)
     if (watch->kernel_pid > 0) {
         sums->kernel = run_time(watch->kernel_pid);
     }
-    if (watch->core >= 0) {
-        read_core(watch->core, sums);
-    }
+    read_cores(watch->core, sums);
 }

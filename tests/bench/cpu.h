@@ -22,6 +22,8 @@ struct cpu_sums {
     double kernel; // ksoftirqd
     double core_busy;
     double core_softirq;
+    double idle; // all processors together
+    double all;
 };
 
 // Adds `pid` and all that descend from it.

@@ -1,6 +1,7 @@
 // The limit: answers every question by sending it back with QR set, and knows nothing of DNS.
 //
-//   echo PORT [ADDRESS]      UDP and TCP on 127.0.0.1 or ADDRESS, one thread, until it is ended
+//   echo PORT [ADDRESS [N]]  UDP and TCP on 127.0.0.1 or ADDRESS, until it is ended; N processes,
+//                            each with sockets of its own on that port (1)
 //
 // What a server costs beyond this is what its DNS costs. So this does what is cheapest with
 // sockets as everyone may use them: up to 64 datagrams a system call in both directions, and on
@@ -39,6 +40,7 @@ static int listening(int type, const char *address, uint16_t port)
         die("socket");
     }
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     if (type == SOCK_DGRAM) {
         setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
@@ -137,11 +139,14 @@ static void take_connections(int fd, int epoll)
 
 int main(int argc, char **argv)
 {
-    int port = argc == 2 || argc == 3 ? atoi(argv[1]) : 0;
-    const char *address = argc == 3 ? argv[2] : "127.0.0.1";
-    if (port <= 0 || port > 65535) {
-        fprintf(stderr, "usage: echo PORT [ADDRESS]\n");
+    int port = argc >= 2 && argc <= 4 ? atoi(argv[1]) : 0;
+    const char *address = argc >= 3 ? argv[2] : "127.0.0.1";
+    int processes = argc == 4 ? atoi(argv[3]) : 1;
+    if (port <= 0 || port > 65535 || processes < 1) {
+        fprintf(stderr, "usage: echo PORT [ADDRESS [PROCESSES]]\n");
         return 2;
+    }
+    while (--processes > 0 && fork() > 0) {
     }
     int udp = listening(SOCK_DGRAM, address, (uint16_t)port);
     int tcp = listening(SOCK_STREAM, address, (uint16_t)port);

@@ -10,18 +10,23 @@
 //   -f N        a client takes a new port after N runs of -w questions (64; 0: never)
 //   -a N        source addresses, 127.1.0.1 and on (16)
 //   -r RATE     asks at a fixed rate instead of as fast as answers come (udp)
-//   -l SECONDS  measures so long (2); -W SECONDS warms up before (0.3)
+//   -l SECONDS  measures so long (2); -W SECONDS warms up before (0.3); -u SECONDS goes on after it
+//               to tell the server's time in user mode by sampling (user.h), else by clock ticks
 //   -t SECONDS  an answer that takes longer is lost (1)
 //   -d DRAW     file (default), uniform or zipf: in which order lines are drawn
 //   -n N        reads only N lines
 //   -e, -D      EDNS, EDNS with DO
 //   -s          no UDP_SEGMENT: every datagram is sent by itself
+//   -y          shares its core: sleeps 50 us where it has nothing to do, instead of spinning
+//   -H CORE     a second generator on that core, of which only the answers are counted
 //   -E          the server only echoes: answers are matched by ID alone
 //   -p PID      a process of the server (its descendants count too); -C CORE the core it runs on;
 //               -k PID that core's ksoftirqd: their processor time is measured
+//   -B NS       "until" counts from this moment (date +%s%N), not from its own start
 //   -x COMMAND -z ZONE -S SERIAL
 //               after two seconds at a fixed rate runs COMMAND and measures the time until the
 //               zone's SOA has that serial; ends a second after that, or after -l seconds
+//               (p99 is of all since COMMAND, p99_during until the serial is there, p99_after then)
 //
 // The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in
 // which the generator had nothing to do; where it is near 0, the generator is what limits. `self`
@@ -31,14 +36,21 @@
 // Only loopback addresses are taken: this is no tool to try out on others.
 #include "cpu.h"
 #include "load.h"
+#include "user.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct load load = {
     .clients = 16,
@@ -51,6 +63,9 @@ static struct load load = {
     .timeout = 1000000000U,
 };
 static struct cpu_watch watch = {.core = -1};
+static double sample_for;      // seconds of -u
+static int helper_core = -1;   // of -H
+static uint64_t *helper_count; // what it was answered; shared with it
 
 static void usage(void)
 {
@@ -91,7 +106,7 @@ static unsigned number(const char *text, unsigned most)
 static void read_options(int argc, char **argv)
 {
     size_t limit = 0;
-    for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:t:d:n:eDsEp:C:k:x:z:S:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:")) != -1;) {
         switch (c) {
         case 'm':
             load.mode = mode_of(optarg);
@@ -117,6 +132,12 @@ static void read_options(int argc, char **argv)
         case 'W':
             load.warm_up = atof(optarg);
             break;
+        case 'u':
+            sample_for = atof(optarg);
+            break;
+        case 'B':
+            load.began = strtoull(optarg, NULL, 10);
+            break;
         case 't':
             load.timeout = (uint64_t)(atof(optarg) * 1e9);
             break;
@@ -133,6 +154,12 @@ static void read_options(int argc, char **argv)
             break;
         case 's':
             load.segments = false;
+            break;
+        case 'y':
+            load.yields = true;
+            break;
+        case 'H':
+            helper_core = (int)number(optarg, 1023);
             break;
         case 'E':
             load.echo = true;
@@ -195,42 +222,41 @@ static void print_tally(double seconds)
 }
 
 // Per answer: cpu is all that the server's processes and their core's ksoftirqd took; softirq is
-// the core's, and part of cpu or not as the kernel accounts for it (cpu.c).
-static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double seconds)
+// the core's, and part of cpu or not as the kernel accounts for it (cpu.c). `sampled` is the time
+// in user mode per answer, where it was sampled, else negative.
+static void print_cpu(const struct cpu_sums *a, const struct cpu_sums *b, double seconds,
+                      double answers, double sampled)
 {
-    double answers = load.tally.answered > 0 ? (double)load.tally.answered : 1;
     double run = b->run - a->run + b->kernel - a->kernel;
     double user = b->user - a->user;
     double parts = user + b->system - a->system;
-    double user_share = parts > 0 ? user / parts : 0;
     if (parts > run * 1.02 + 0.02) { // threads that came and went are only in the process's ticks
         run = parts;
     }
+    double each = run * 1e6 / answers;
+    double user_each = parts > 0 ? each * user / parts : 0;
+    if (sampled >= 0) {
+        user_each = sampled < each ? sampled : each;
+    }
     double softirq = b->core_softirq - a->core_softirq;
     double other = b->core_busy - a->core_busy - run;
-    printf(" cpu=%.4f user=%.4f system=%.4f softirq=%.4f busy=%.3f other=%.3f", run * 1e6 / answers,
-           run * user_share * 1e6 / answers, run * (1 - user_share) * 1e6 / answers,
-           softirq * 1e6 / answers, run / seconds, other > 0 ? other / seconds : 0);
+    printf(" cpu=%.4f user=%.4f system=%.4f user_by=%s softirq=%.4f busy=%.3f other=%.3f idle=%.3f",
+           each, user_each, each - user_each, sampled >= 0 ? "sampling" : "ticks",
+           softirq * 1e6 / answers, run / seconds,
+           other > 0 && watch.core >= 0 ? other / seconds : 0,
+           b->all > a->all ? (b->idle - a->idle) / (b->all - a->all) : 0);
 }
 
-static double own_time(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
-static void run_flat_out(void)
+// Asks flat out for so long; the second generator tells what it got meanwhile. Returns the seconds
+// that it was.
+static double run_for(double seconds, bool helping)
 {
     bool (*turn)(struct load *, uint64_t, bool) = load.mode == MODE_UDP ? udp_turn : tcp_turn;
-    struct cpu_sums before;
-    struct cpu_sums after;
-    double own = 0;
-    uint64_t look_at_all = 0;
+    static uint64_t look_at_all;
     uint64_t begin = now_ns();
-    uint64_t warm = begin + (uint64_t)(load.warm_up * 1e9);
-    uint64_t end = 0; // not measuring yet
-    for (uint64_t now = begin; end == 0 || now < end;) {
+    uint64_t end = begin + (uint64_t)(seconds * 1e9);
+    uint64_t now = begin;
+    while (now < end) {
         bool everyone = now >= look_at_all;
         if (everyone) {
             look_at_all = now + 1000000U;
@@ -238,26 +264,97 @@ static void run_flat_out(void)
         bool any = turn(&load, now, everyone);
         uint64_t then = now_ns();
         if (!any) {
-            pause_ns(2000);
+            if (load.yields) {
+                nanosleep(&(struct timespec){.tv_nsec = 50000}, NULL);
+            } else {
+                pause_ns(2000);
+            }
             then = now_ns();
             load.waited += then - now;
         }
-        now = then;
-        if (end == 0 && now >= warm) {
-            memset(&load.tally, 0, sizeof load.tally);
-            load.waited = 0;
-            cpu_read(&watch, &before);
-            own = own_time();
-            begin = now_ns();
-            end = begin + (uint64_t)(load.seconds * 1e9);
+        if (helping) {
+            __atomic_store_n(helper_count, load.tally.answered, __ATOMIC_RELAXED);
         }
+        now = then;
     }
+    return (double)(now - begin) * 1e-9;
+}
+
+// Microseconds in user mode per answer, or -1.
+static double sample_user(void)
+{
+    static struct user_clock clock;
+    if (sample_for <= 0 || user_clock_start(&clock, &watch) != 0) {
+        return -1;
+    }
+    double before = user_clock_seconds(&clock);
+    uint64_t answered = load.tally.answered;
+    run_for(sample_for, false);
+    double user = user_clock_seconds(&clock) - before;
+    answered = load.tally.answered - answered;
+    user_clock_stop(&clock);
+    return answered > 0 ? user * 1e6 / (double)answered : -1;
+}
+
+// The second generator: a process that does the same, until this one is no more.
+static int start_helper(void)
+{
+    cpu_set_t core;
+    helper_count =
+        mmap(NULL, sizeof *helper_count, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t pid = helper_count == MAP_FAILED ? -1 : fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        CPU_ZERO(&core);
+        CPU_SET((unsigned)helper_core, &core);
+        sched_setaffinity(0, sizeof core, &core);
+        load.queries.random ^= UINT64_C(0x5851f42d4c957f2d); // other questions at a time
+        run_for(600, true);
+        _exit(0);
+    }
+    if (pid < 0) {
+        complain("a second generator");
+    }
+    return pid;
+}
+
+static uint64_t helped(void)
+{
+    return helper_count != NULL ? __atomic_load_n(helper_count, __ATOMIC_RELAXED) : 0;
+}
+
+static int run_flat_out(void)
+{
+    struct cpu_sums before;
+    struct cpu_sums after;
+    pid_t helper = helper_core >= 0 ? start_helper() : 0;
+    if (helper < 0) {
+        return 1;
+    }
+    run_for(load.warm_up, false);
+    memset(&load.tally, 0, sizeof load.tally);
+    load.waited = 0;
+    cpu_read(&watch, &before);
+    double own = own_time();
+    uint64_t help = helped();
+    double seconds = run_for(load.seconds, false);
     cpu_read(&watch, &after);
-    double seconds = (double)(now_ns() - begin) * 1e-9;
+    own = own_time() - own;
+    help = helped() - help;
+    double wait = (double)load.waited * 1e-9;
+    double answers = (double)(load.tally.answered + help);
+    answers = answers > 0 ? answers : 1;
     print_tally(seconds);
-    print_cpu(&before, &after, seconds);
-    printf(" wait=%.3f self=%.3f\n", (double)load.waited * 1e-9 / seconds,
-           (own_time() - own) / seconds);
+    if (helper > 0) {
+        printf(" all_qps=%.0f", answers / seconds);
+    }
+    print_cpu(&before, &after, seconds, answers, sample_user());
+    printf(" wait=%.3f self=%.3f\n", wait / seconds, own / seconds);
+    if (helper > 0) {
+        kill(helper, SIGKILL);
+        waitpid(helper, NULL, 0);
+    }
+    return 0;
 }
 
 static int run_rate(void)
@@ -269,14 +366,16 @@ static int run_rate(void)
     print_tally(change.measured);
     if (load.command != NULL) {
         const struct tally *t = &load.tally;
-        printf(
-            " p50_before=%.1f p99_before=%.1f lost_before=%" PRIu64 " lost_during=%" PRIu64
-            " change=%.4f "
-            "command=%.4f status=%d",
-            histogram_at(&change.before, 0.5), histogram_at(&change.before, 0.99),
-            change.lost_before, t->lost + t->unsent + t->bad_rcode + t->empty - change.lost_before,
-            change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
-            change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1, change.status);
+        printf(" p50_before=%.1f p99_before=%.1f p99_during=%.1f p99_after=%.1f"
+               " lost_before=%" PRIu64 " lost_during=%" PRIu64
+               " change=%.4f command=%.4f status=%d self=%.3f",
+               histogram_at(&change.before, 0.5), histogram_at(&change.before, 0.99),
+               histogram_at(&change.during, 0.99), histogram_at(&change.after, 0.99),
+               change.lost_before,
+               t->lost + t->unsent + t->bad_rcode + t->empty - change.lost_before,
+               change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
+               change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1,
+               change.status, change.own / change.measured);
     }
     printf("\n");
     return 0;
@@ -294,8 +393,7 @@ int main(int argc, char **argv)
         } else if (load.rate > 0) {
             result = run_rate();
         } else {
-            run_flat_out();
-            result = 0;
+            result = run_flat_out();
         }
     }
     clients_free(&load);

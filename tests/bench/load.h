@@ -76,6 +76,7 @@ struct load {
     unsigned fresh;   // batches after which a client takes a new port; 0: never
     unsigned sources; // source addresses, from 127.1.0.1
     bool segments;    // UDP_SEGMENT where the kernel has it
+    bool yields;      // sleeps where it has nothing to do
     bool echo;        // the server only echoes: ID and QR are all there is to check
     double rate;      // questions a second; 0: as many as come back
     double warm_up;   // seconds
@@ -86,6 +87,7 @@ struct load {
     struct edns edns;
     struct tally tally;
     struct client *all;
+    uint64_t began;  // when what is waited for was started, in ns since 1970; 0: now
     uint64_t waited; // ns in which the generator had nothing to do
     // A change to make while it runs, and what shows that it is there.
     const char *command;
@@ -94,6 +96,7 @@ struct load {
 };
 
 uint64_t now_ns(void);
+double own_time(void); // seconds of processor time that this process had
 // Burns time without touching a socket: the server's core must not fight for its cache lines.
 void pause_ns(uint64_t ns);
 void complain(const char *what); // perror, once per message
@@ -132,7 +135,10 @@ struct change {
     uint64_t seen;    // when the new serial was seen; 0: never
     uint64_t lost_before;
     double measured;         // seconds for which questions were asked and counted
-    struct histogram before; // latencies before the change
+    double own;              // seconds of these that the generator had a core
+    struct histogram before; // latencies before the change, until it is seen, and then
+    struct histogram during;
+    struct histogram after;
 };
 
 // Asks at a fixed rate for the time set, or, with a command, until a second after its effect.

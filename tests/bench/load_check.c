@@ -25,6 +25,13 @@ uint64_t now_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
+double own_time(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
 void pause_ns(uint64_t ns)
 {
     for (uint64_t end = now_ns() + ns; now_ns() < end;) {

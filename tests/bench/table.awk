@@ -1,55 +1,17 @@
-# From results.txt to a table: medians over the rounds, with the lowest and highest behind them.
-# tests/bench/run tells what the lines are.
+# From results.txt to tables: medians over the rounds, with the lowest and highest behind them.
 #
 # "x limit" is a server's processor time per answer divided by the echo responder's of the same
 # round.
 
-function field(key,   i) {
-    for (i = 2; i <= NF; i++) {
-        if (index($i, key "=") == 1) {
-            return substr($i, length(key) + 2)
-        }
-    }
-    return ""
-}
-
-# Values of one figure, to be sorted when they are needed.
-function add(set, server, figure, number) {
-    values[set, server, figure, ++count[set, server, figure]] = number + 0
-}
-
-function sorted(set, server, figure,   n, i, j, t) {
-    n = count[set, server, figure]
-    for (i = 2; i <= n; i++) {
-        t = values[set, server, figure, i]
-        for (j = i - 1; j > 0 && values[set, server, figure, j] > t; j--) {
-            values[set, server, figure, j + 1] = values[set, server, figure, j]
-        }
-        values[set, server, figure, j + 1] = t
-    }
-    return n
-}
-
-function median(set, server, figure,   n) {
-    n = sorted(set, server, figure)
-    if (n == 0) {
-        return ""
-    }
-    return n % 2 ? values[set, server, figure, (n + 1) / 2] \
-        : (values[set, server, figure, n / 2] + values[set, server, figure, n / 2 + 1]) / 2
-}
-
-function spread(set, server, figure, format,   n, m) {
-    m = median(set, server, figure)
-    n = count[set, server, figure]
+function spread(set, server, figure, format,   list, n) {
+    n = collect(set, server, figure, list)
     if (n == 0) {
         return "-"
     }
     if (n == 1) {
-        return sprintf(format, m)
+        return sprintf(format, list[1])
     }
-    return sprintf(format " (" format "-" format ")", m, values[set, server, figure, 1],
-        values[set, server, figure, n])
+    return sprintf(format " (" format "-" format ")", middle(list, n), list[1], list[n])
 }
 
 function plain(set, server, figure, format,   m) {
@@ -57,132 +19,140 @@ function plain(set, server, figure, format,   m) {
     return m == "" ? "-" : sprintf(format, m)
 }
 
-function remember(list, item) {
-    if (!((list, item) in known)) {
-        known[list, item] = 1
-        items[list, ++items[list]] = item
+function print_set(set,   i, server) {
+    printf "\n%s\n%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s", set, "server", "us/answer",
+        "user", "system", "softirq", "x limit", "1000 answers/s", "busy%", "right"
+    print set ~ /^tcp/ ? "" : sprintf(" %8s %8s %5s %s", "p50 us", "p99 us", "lost", "agrees")
+    for (i = 1; i <= items["server"] + 1; i++) {
+        server = i <= items["server"] ? items["server", i] : "echo"
+        if (median(set, server, "cpu") == "") {
+            continue
+        }
+        printf "%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s",
+            server ((set, server) in noisy ? "*" : ""), spread(set, server, "cpu", "%.3f"),
+            plain(set, server, "user", "%.2f"), plain(set, server, "system", "%.2f"),
+            plain(set, server, "softirq", "%.2f"), spread(set, server, "times", "%.2f"),
+            spread(set, server, "qps", "%.0f"), plain(set, server, "busy", "%.0f"),
+            server == "echo" ? "" : plain(set, server, "right", "%.1f")
+        print set ~ /^tcp/ ? "" : sprintf(" %8s %8s %5s %s", plain(set, server, "p50", "%.0f"),
+            plain(set, server, "p99", "%.0f"), plain(set, server, "lost", "%.0f"),
+            agrees[set, server])
     }
 }
 
-$1 == "machine" {
-    machine = substr($0, 9)
-    apart = field("softirq_apart") == "yes"
-}
-$1 == "server" {
-    versions = versions " " field("name") " " field("version") ";"
-    remember("server", field("name"))
-}
-$1 == "run" {
-    set = field("set"); server = field("server"); round = field("round")
-    remember("set", set)
-    cpu = field("cpu") + (apart ? field("softirq") : 0)
-    if (field("answered") == 0) {
-        next
-    }
-    cost[set, server, round] = cpu
-    add(set, server, "cpu", cpu)
-    add(set, server, "user", field("user"))
-    add(set, server, "system", field("system"))
-    add(set, server, "softirq", field("softirq"))
-    add(set, server, "qps", field("qps") / 1000)
-    add(set, server, "busy", field("busy") * 100)
-    add(set, server, "wait", field("wait") * 100)
-    wrong = field("lost") + field("bad_question") + field("bad_rcode") + field("empty")
-    add(set, server, "right", field("answered") / (field("answered") + wrong) * 100)
-    if (field("other") > 0.1 || field("self") < 0.9) {
-        noisy[set, server]++
-        noise++
-    }
-    runs++
-    if (round > rounds) {
-        rounds = round
+function print_grow(   i, names) {
+    print "\ngrow: rrdnsd with so many names in its zone, one after the other in each round"
+    printf "%-10s %-22s %6s  %-20s %s\n", "names", "us/answer", "user", "1000 answers/s",
+        "x the smallest zone's"
+    for (i = 1; i <= items["grown"]; i++) {
+        names = items["grown", i]
+        printf "%-10s %-22s %6s  %-20s %s\n", names, spread("grow", names, "cpu", "%.3f"),
+            plain("grow", names, "user", "%.2f"), spread("grow", names, "qps", "%.0f"),
+            names == "echo" ? "" : sprintf("%.2f", ratio("grow", names, "cpu", "grow", "1000"))
     }
 }
-$1 == "latency" {
-    add(field("set"), field("server"), "p50", field("p50"))
-    add(field("set"), field("server"), "p99", field("p99"))
-    add(field("set"), field("server"), "lost", field("lost") + field("unsent"))
+
+function print_loads(   i, server, d, data, how, sets) {
+    print "\nloading: seconds to the first right answers, with one processor and with two; MiB" \
+        " then (proportional set size)"
+    printf "%-8s", "server"
+    for (d = 1; d <= items["data"]; d++) {
+        printf " %-22s", items["data", d]
+    }
+    print ""
+    for (i = 1; i <= items["server"]; i++) {
+        server = items["server", i]
+        printf "%-8s", server
+        for (d = 1; d <= items["data"]; d++) {
+            data = items["data", d]
+            printf " %-22s", (data, server) in failed ? "failed" : \
+                plain("load " data " one", server, "seconds", "%.2f") " " \
+                plain("load " data " both", server, "seconds", "%.2f") " " \
+                plain("load " data, server, "pss", "%.0f")
+        }
+        print ""
+    }
 }
-$1 == "agree" { agrees[field("set"), field("server")] = field("same") "/" field("total") }
-$1 == "load" {
-    remember("data", field("data"))
-    add(field("data"), field("server"), "load", field("seconds"))
-    add(field("data"), field("server"), "pss", field("pss_kib") / 1024)
+
+function print_changes(   c, set, i, server) {
+    print "\nchanges under load: seconds to the new serial"
+    printf "%-21s %-8s %-21s %7s %9s %5s %11s %11s %11s\n", "what", "server", "seconds", "MiB",
+        "peak MiB", "lost", "p99 before", "p99 during", "p99 after"
+    for (c = 1; c <= items["change"]; c++) {
+        set = items["change", c]
+        for (i = 1; i <= items["server"]; i++) {
+            server = items["server", i]
+            if (median(set, server, "loaded") == "") {
+                continue
+            }
+            printf "%-21s %-8s %-21s %7s %9s %5s %11s %11s %11s\n", set, server,
+                (set, server) in never ? "never" : spread(set, server, "seconds", "%.3f"),
+                plain(set, server, "loaded", "%.0f"), plain(set, server, "peak", "%.0f"),
+                plain(set, server, "lost", "%.0f"), plain(set, server, "p99 before", "%.0f"),
+                plain(set, server, "p99 during", "%.0f"), plain(set, server, "p99 after", "%.0f")
+        }
+    }
 }
-$1 == "failed" { remember("data", field("data")); failed[field("data"), field("server")] = 1 }
-$1 == "witness" {
-    remember("witness", field("by"))
-    witness[field("by"), field("server")] = field("qps")
+
+function print_workers(   w, set, names, i) {
+    print "\nworkers: rrdnsd with one and with two, and as many echo responders in the same places"
+    printf "%-10s %-8s %-20s %-22s %6s %12s\n", "", "server", "1000 answers/s", "us/answer",
+        "busy%", "machine idle%"
+    for (w = 1; w <= items["workers"]; w++) {
+        set = items["workers", w]
+        split("rrdnsd echo", names, " ")
+        for (i = 1; i <= 2; i++) {
+            printf "%-10s %-8s %-20s %-22s %6s %12s\n", set, names[i],
+                spread(set, names[i], "qps", "%.0f"), spread(set, names[i], "cpu", "%.3f"),
+                plain(set, names[i], "busy", "%.0f"), plain(set, names[i], "idle", "%.0f")
+        }
+    }
 }
-$1 == "change" { changes[++changes[0]] = $0 }
+
+function print_restarts(   r, set) {
+    print "\nrestart: seconds to the first right answers"
+    if (no_images != "") {
+        print no_images
+    }
+    for (r = 1; r <= items["restart"]; r++) {
+        set = items["restart", r]
+        printf "%-30s %-20s %s MiB\n", set, spread(set, "rrdnsd", "seconds", "%.3f"),
+            plain(set, "rrdnsd", "pss", "%.0f")
+    }
+}
 
 END {
+    count_times()
     print "machine: " machine
     print "servers:" versions
+    if (took != "") {
+        print "took " took " minutes"
+    }
     if (noise > 0) {
         printf "NOTE: %d of %d measurements were disturbed by other work (marked *)\n", noise, runs
     }
+    if (ticks > 0) {
+        print "NOTE: time in user mode is by clock ticks, and coarse; as root it would be sampled"
+    }
     for (s = 1; s <= items["set"]; s++) {
-        set = items["set", s]
-        for (i = 1; i <= items["server"]; i++) {
-            server = items["server", i]
-            for (r = 1; r <= rounds; r++) {
-                if (cost[set, "echo", r] > 0 && (set, server, r) in cost) {
-                    add(set, server, "times", cost[set, server, r] / cost[set, "echo", r])
-                }
-            }
+        if (items["set", s] != "grow") {
+            print_set(items["set", s])
         }
-        printf "\n%s\n%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s", set, "server", "us/answer",
-            "user", "system", "softirq", "x limit", "1000 answers/s", "busy%", "right"
-        print set ~ /^tcp/ ? "" : sprintf(" %8s %8s %5s %s", "p50 us", "p99 us", "lost", "agrees")
-        items["server", items["server"] + 1] = "echo"
-        for (i = 1; i <= items["server"] + 1; i++) {
-            server = items["server", i]
-            if (count[set, server, "cpu"] == 0) {
-                continue
-            }
-            printf "%-8s %-22s %6s %6s %7s  %-18s %-20s %5s %5s",
-                server ((set, server) in noisy ? "*" : ""), spread(set, server, "cpu", "%.3f"),
-                plain(set, server, "user", "%.2f"), plain(set, server, "system", "%.2f"),
-                plain(set, server, "softirq", "%.2f"), spread(set, server, "times", "%.2f"),
-                spread(set, server, "qps", "%.0f"), plain(set, server, "busy", "%.0f"),
-                server == "echo" ? "" : plain(set, server, "right", "%.1f")
-            print set ~ /^tcp/ ? "" : sprintf(" %8s %8s %5s %s", plain(set, server, "p50", "%.0f"),
-                plain(set, server, "p99", "%.0f"), plain(set, server, "lost", "%.0f"),
-                agrees[set, server])
-        }
+    }
+    if (items["grown"] > 0) {
+        print_grow()
+    }
+    if (items["workers"] > 0) {
+        print_workers()
     }
     if (items["data"] > 0) {
-        print "\nloading: seconds to the first right answers, MiB then (proportional set size)"
-        printf "%-8s", "server"
-        for (d = 1; d <= items["data"]; d++) {
-            printf " %-32s", items["data", d]
-        }
-        print ""
-        for (i = 1; i <= items["server"]; i++) {
-            server = items["server", i]
-            printf "%-8s", server
-            for (d = 1; d <= items["data"]; d++) {
-                data = items["data", d]
-                printf " %-32s", (data, server) in failed && !count[data, server, "load"] \
-                    ? "failed" : spread(data, server, "load", "%.2f") " / " \
-                    plain(data, server, "pss", "%.0f")
-            }
-            print ""
-        }
+        print_loads()
     }
-    if (changes[0] > 0) {
-        print "\nchanges under load: seconds to the new serial"
-        printf "%-8s %-8s %-14s %8s %8s %9s %7s %7s %10s %10s\n", "set", "server", "told by",
-            "seconds", "MiB", "peak MiB", "lost", "asked", "p99 before", "p99 during"
-        for (c = 1; c <= changes[0]; c++) {
-            $0 = changes[c]
-            printf "%-8s %-8s %-14s %8s %8.0f %9.0f %7d %7d %10.0f %10.0f\n", field("set"),
-                field("server"), field("how"),
-                field("change") < 0 ? "never" : sprintf("%.3f", field("change")),
-                field("loaded_kib") / 1024, field("peak_kib") / 1024, field("lost_during"),
-                field("sent"), field("p99_before"), field("p99")
-        }
+    if (items["change"] > 0) {
+        print_changes()
+    }
+    if (items["restart"] > 0 || no_images != "") {
+        print_restarts()
     }
     for (w = 1; w <= items["witness"]; w++) {
         printf "\nanswers a second as %s counts them, set small:", items["witness", w]
