@@ -22,6 +22,9 @@ enum {
      * suffice for all of a batch, the batch is planned and rendered in parts.
      */
     SCRATCH_SIZE = 1 << 20,
+    /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
+     * for those with more, others' lines would have to leave the first-level cache. */
+    GLUE_AHEAD = 4,
 };
 
 /* One query on its way. */
@@ -115,9 +118,11 @@ static void locate_all(struct serve *s, const struct world *world, size_t count)
         if (slot->position != WORLD_NONE) {
             const struct world_zone *place = &world->zones[slot->position];
             slot->zone = place->zone;
-            __builtin_prefetch(slot->zone);
-            __builtin_prefetch(&slot->zone->radix);
             __builtin_prefetch(&s->zone_counts[place->slot], 1);
+            if (slot->zone != NULL) {
+                __builtin_prefetch(slot->zone); /* which may lie across two lines */
+                __builtin_prefetch(&slot->zone->radix);
+            }
         }
     }
 }
@@ -130,10 +135,30 @@ static const struct node *match_source(const struct zone_match *match)
                                  : match->wildcard;
 }
 
+/* The first lines of a node's RRsets: most have no more. */
+static void prefetch_rrsets(const struct node *node)
+{
+    const uint8_t *rrsets = (const uint8_t *)node_first_rrset(node);
+    __builtin_prefetch(rrsets);
+    __builtin_prefetch(rrsets + 64);
+}
+
+/* The nodes of a referral's first name servers. Not read here, so two lines stand for each. */
+static void prefetch_glue(const struct zone *zone, const struct node *cut)
+{
+    const struct rrset *ns = node_rrset(cut, RRTYPE_NS);
+    const struct rrset_target *targets = rrset_targets(ns);
+    for (unsigned i = 0; i < ns->targets && i < GLUE_AHEAD; i++) {
+        const uint8_t *node = zone_at(zone, targets[i].node);
+        __builtin_prefetch(node);
+        __builtin_prefetch(node + 64);
+    }
+}
+
 /*
  * Finds what each query's name is in its zone. Whatever a step will read was asked for a step
- * before: the zone's head and tree, then the leaf's node, then the RRsets of the node that will
- * answer, and for a referral the nodes with its glue.
+ * before: the zone's tree, then the leaf's node, then the RRsets of the node that will answer, and
+ * for a referral the nodes with its glue.
  */
 static void search_all(struct serve *s, const struct world *world, size_t count,
                        struct zone_match *matches)
@@ -148,27 +173,27 @@ static void search_all(struct serve *s, const struct world *world, size_t count,
                                                slot->query.key.symbols + skip,
                                                slot->query.key.size - skip};
             __builtin_prefetch(slot->zone->radix);
-            __builtin_prefetch(&slot->zone->head->apex_key_size);
         }
     }
     radix_search_many(cursors, count);
     for (size_t i = 0; i < count; i++) {
         if (cursors[i].at != NULL) {
-            const uint8_t *node = zone_at(s->slots[i].zone, cursors[i].at->value);
-            __builtin_prefetch(node);
-            __builtin_prefetch(node + 64);
+            __builtin_prefetch(zone_at(s->slots[i].zone, cursors[i].at->value));
         }
     }
     for (size_t i = 0; i < count; i++) {
         if (cursors[i].at != NULL) {
-            const struct slot *slot = &s->slots[i];
-            zone_match_leaf(slot->zone, &slot->query.key, cursors[i].at->value, &matches[i]);
+            zone_match_leaf(s->slots[i].zone, cursors[i].symbols, cursors[i].size,
+                            cursors[i].at->value, &matches[i]);
             const struct node *node = match_source(&matches[i]);
             if (node != NULL) {
-                const uint8_t *rrsets = (const uint8_t *)node_first_rrset(node);
-                __builtin_prefetch(rrsets);
-                __builtin_prefetch(rrsets + 64);
+                prefetch_rrsets(node);
             }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].at != NULL && matches[i].cut != NULL) {
+            prefetch_glue(s->slots[i].zone, matches[i].cut);
         }
     }
 }
