@@ -27,7 +27,7 @@
 enum {
     HEADER_SIZE = 12, /* a message can't be shorter (RFC 1035 section 4.1.1) */
     /*
-     * Batches of one connection before the others have their turn: 0.3 ms of usual queries. If
+     * Batches of one connection before the others have their turn: 0.2 ms of usual queries. If
      * all ask for the longest answer it is 10 ms.
      */
     BATCHES_TURN = 8,
@@ -227,7 +227,7 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
 /*
  * Serves the complete messages in buffer and holds what is left over. Where a batch's answers
  * did not fit one write, the queries behind are prepared again; so the next batch is but a little
- * larger than what did fit, else a client that asks for the largest answers would have 64
+ * larger than what did fit, else a client that asks for the largest answers would have a batch
  * prepared for each one it gets.
  */
 static bool serve_queries(struct client *client, const struct buffer *buffer, uint64_t now)

@@ -20,7 +20,7 @@ enum {
     CLIENT_IN = 2 + 65535,
     /*
      * Answers gathered for one write: room for the longest one, which serve_batch asks for, and
-     * as much again, so that a batch of usual answers (64 of 100 to 900 octets) leaves
+     * as much again, so that a batch of usual answers (32 of 100 to 900 octets) leaves
      * in one piece. It is also what a client that does not read can make us keep.
      */
     CLIENT_OUT = 2 * SERVE_STREAM_ROOM,

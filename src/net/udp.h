@@ -15,7 +15,7 @@ enum {
      * 2 ms, the longest that a TCP client or a second address waits for its turn under a flood.
      * Going back to epoll costs 1 us then, for all of them together.
      */
-    UDP_TURN = 8,
+    UDP_TURN = 16,
 };
 
 /* The buffers of one worker. */

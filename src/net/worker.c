@@ -33,7 +33,7 @@ enum {
      * batches or connections were taken: more than its buffer or backlog can hold, so everything
      * that was there when we began.
      */
-    CLOSE_BATCHES = 256,
+    CLOSE_BATCHES = 512,
     CLOSE_ACCEPTS = 8192,
 };
 

@@ -22,6 +22,9 @@ enum {
      * suffice for all of a batch, the batch is planned and rendered in parts.
      */
     SCRATCH_SIZE = 1 << 20,
+    /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
+     * for those with more, others' lines would have to leave the first-level cache. */
+    GLUE_AHEAD = 4,
 };
 
 /* One query on its way. */
@@ -113,21 +116,59 @@ static void locate_all(struct serve *s, const struct world *world, size_t count)
         struct slot *slot = asking[i];
         slot->position = choose_zone(world, positions[i], keys[i], slot->query.qtype);
         if (slot->position != WORLD_NONE) {
-            slot->zone = world->zones[slot->position].zone;
-            __builtin_prefetch(slot->zone);
+            const struct world_zone *place = &world->zones[slot->position];
+            slot->zone = place->zone;
+            __builtin_prefetch(&s->zone_counts[place->slot], 1);
+            if (slot->zone != NULL) {
+                __builtin_prefetch(slot->zone); /* which may lie across two lines */
+                __builtin_prefetch(&slot->zone->radix);
+            }
         }
     }
 }
 
-/* Finds each query's node; leaves[i] is a ref in its zone. */
-static void search_all(struct serve *s, size_t count, arena_ref *leaves)
+/* The node whose RRsets an answer begins with. */
+static const struct node *match_source(const struct zone_match *match)
+{
+    return match->cut != NULL    ? match->cut
+           : match->node != NULL ? match->node
+                                 : match->wildcard;
+}
+
+/* The first lines of a node's RRsets: most have no more. */
+static void prefetch_rrsets(const struct node *node)
+{
+    const uint8_t *rrsets = (const uint8_t *)node_first_rrset(node);
+    __builtin_prefetch(rrsets);
+    __builtin_prefetch(rrsets + 64);
+}
+
+/* The nodes of a referral's first name servers. Not read here, so two lines stand for each. */
+static void prefetch_glue(const struct zone *zone, const struct node *cut)
+{
+    const struct rrset *ns = node_rrset(cut, RRTYPE_NS);
+    const struct rrset_target *targets = rrset_targets(ns);
+    for (unsigned i = 0; i < ns->targets && i < GLUE_AHEAD; i++) {
+        const uint8_t *node = zone_at(zone, targets[i].node);
+        __builtin_prefetch(node);
+        __builtin_prefetch(node + 64);
+    }
+}
+
+/*
+ * Finds what each query's name is in its zone. Whatever a step will read was asked for a step
+ * before: the zone's tree, then the leaf's node, then the RRsets of the node that will answer, and
+ * for a referral the nodes with its glue.
+ */
+static void search_all(struct serve *s, const struct world *world, size_t count,
+                       struct zone_match *matches)
 {
     struct radix_cursor cursors[SERVE_BATCH];
     for (size_t i = 0; i < count; i++) {
         const struct slot *slot = &s->slots[i];
         cursors[i].at = NULL;
         if (slot->zone != NULL) {
-            size_t skip = slot->zone->head->apex_key_size;
+            size_t skip = zone_index_key_size(world->index, slot->position);
             cursors[i] = (struct radix_cursor){slot->zone->radix, slot->zone->radix,
                                                slot->query.key.symbols + skip,
                                                slot->query.key.size - skip};
@@ -137,10 +178,22 @@ static void search_all(struct serve *s, size_t count, arena_ref *leaves)
     radix_search_many(cursors, count);
     for (size_t i = 0; i < count; i++) {
         if (cursors[i].at != NULL) {
-            leaves[i] = cursors[i].at->value;
-            const uint8_t *node = zone_at(s->slots[i].zone, leaves[i]);
-            __builtin_prefetch(node);
-            __builtin_prefetch(node + 64);
+            __builtin_prefetch(zone_at(s->slots[i].zone, cursors[i].at->value));
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].at != NULL) {
+            zone_match_leaf(s->slots[i].zone, cursors[i].symbols, cursors[i].size,
+                            cursors[i].at->value, &matches[i]);
+            const struct node *node = match_source(&matches[i]);
+            if (node != NULL) {
+                prefetch_rrsets(node);
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (cursors[i].at != NULL && matches[i].cut != NULL) {
+            prefetch_glue(s->slots[i].zone, matches[i].cut);
         }
     }
 }
@@ -194,10 +247,10 @@ static void plan_error(struct plan *plan, uint16_t rcode, int ede)
     *plan = (struct plan){.rcode = rcode, .ede = (int16_t)ede};
 }
 
-/* Plans the answer of one query; leaf is where the search ended, if it has a zone. plan.failed is
+/* Plans the answer of one query; match is of its name in its zone, if it has one. plan.failed is
  * set where the memory for plans did not suffice. */
 static void plan_one(struct serve *s, const struct world *world, struct slot *slot, bool stream,
-                     size_t limit, arena_ref leaf)
+                     size_t limit, struct zone_match match)
 {
     struct answer *a = &slot->answer;
     const struct query *q = &slot->query;
@@ -217,8 +270,6 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
     } else if (slot->zone == NULL) {
         plan_error(&a->plan, RCODE_SERVFAIL, EDE_INVALID_DATA);
     } else {
-        struct zone_match match;
-        zone_match_leaf(slot->zone, &q->key, leaf, &match);
         if (q->qtype == RRTYPE_DS) {
             settle_ds(world, &q->key, &slot->position, &match);
             slot->zone = world->zones[slot->position].zone;
@@ -248,7 +299,7 @@ static size_t answer_limit(const struct query *q, const struct settings *setting
  */
 static size_t plan_some(struct serve *s, const struct world *world,
                         const struct serve_request *requests, size_t first, size_t count,
-                        const arena_ref *leaves)
+                        const struct zone_match *matches)
 {
     s->scratch.front = 0;
     s->scratch.back = SCRATCH_SIZE;
@@ -260,7 +311,7 @@ static size_t plan_some(struct serve *s, const struct world *world,
         size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
         uint32_t position = slot->position;
         const struct zone *zone = slot->zone;
-        plan_one(s, world, slot, requests[i].stream, limit, leaves[i]);
+        plan_one(s, world, slot, requests[i].stream, limit, matches[i]);
         if (slot->answer.plan.failed && i > first) {
             slot->position = position;
             slot->zone = zone;
@@ -405,14 +456,14 @@ static void render_one(struct serve *s, const struct world *world, struct slot *
 size_t serve_batch(struct serve *s, const struct world *world, struct serve_request *requests,
                    size_t count, struct serve_stream *stream, uint32_t wall)
 {
-    arena_ref leaves[SERVE_BATCH] = {0};
+    struct zone_match matches[SERVE_BATCH];
     parse_all(s, requests, count);
     locate_all(s, world, count);
-    search_all(s, count, leaves);
+    search_all(s, world, count, matches);
 
     for (size_t i = 0, planned = 0; i < count; i++) {
         if (i == planned) {
-            planned = plan_some(s, world, requests, i, count, leaves);
+            planned = plan_some(s, world, requests, i, count, matches);
         }
         struct slot *slot = &s->slots[i];
         struct serve_request *request = &requests[i];

@@ -278,6 +278,12 @@ void world_locate_many(const struct world *world, const struct key *const *keys,
         for (size_t i = 0; i < n; i++) {
             if (cursors[i].at != NULL) {
                 __builtin_prefetch(&index->entries[cursors[i].at->value]);
+                __builtin_prefetch(&world->zones[cursors[i].at->value]); /* for the caller */
+            }
+        }
+        for (size_t i = 0; i < n; i++) {
+            if (cursors[i].at != NULL) {
+                __builtin_prefetch(index->keys + index->entries[cursors[i].at->value].key_at);
             }
         }
         for (size_t i = 0; i < n; i++) {

@@ -37,13 +37,11 @@ static const struct node *topmost_dname(const struct zone *zone, const struct no
     return dname;
 }
 
-void zone_match_leaf(const struct zone *zone, const struct key *key, arena_ref leaf,
+void zone_match_leaf(const struct zone *zone, const uint8_t *symbols, size_t size, arena_ref leaf,
                      struct zone_match *match)
 {
-    size_t skip = zone->head->apex_key_size;
-    size_t size = key->size - skip;
     const struct node *node = zone_at(zone, leaf);
-    size_t common = key_common(key->symbols + skip, size, node_key(node), node->key_size);
+    size_t common = key_common(symbols, size, node_key(node), node->key_size);
     while (node->key_size > common) {
         node = zone_at(zone, node->parent);
     }
@@ -67,9 +65,10 @@ void zone_match_leaf(const struct zone *zone, const struct key *key, arena_ref l
 
 void zone_lookup(const struct zone *zone, const struct key *key, struct zone_match *match)
 {
-    size_t skip = zone->head->apex_key_size;
-    arena_ref leaf = radix_search(zone->radix, key->symbols + skip, key->size - skip);
-    zone_match_leaf(zone, key, leaf, match);
+    const uint8_t *symbols = key->symbols + zone->head->apex_key_size;
+    size_t size = (size_t)key->size - zone->head->apex_key_size;
+    arena_ref leaf = radix_search(zone->radix, symbols, size);
+    zone_match_leaf(zone, symbols, size, leaf, match);
 }
 
 const struct node *zone_before(const struct zone *zone, const struct key *key)

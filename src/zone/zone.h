@@ -196,9 +196,10 @@ const struct rrset *node_rrset(const struct node *node, uint16_t type);
 /* Looks a name up. key is the whole name's, which must be under the apex. */
 void zone_lookup(const struct zone *zone, const struct key *key, struct zone_match *match);
 
-/* The second half of zone_lookup: what follows once a search of zone->radix for the key past the
- * apex has ended at the leaf `leaf` (a radix value, the ref of a node). For batched lookups. */
-void zone_match_leaf(const struct zone *zone, const struct key *key, arena_ref leaf,
+/* The second half of zone_lookup: what follows once a search of zone->radix for symbols, the key
+ * past the apex, has ended at the leaf `leaf` (a radix value, the ref of a node). For batched
+ * lookups. */
+void zone_match_leaf(const struct zone *zone, const uint8_t *symbols, size_t size, arena_ref leaf,
                      struct zone_match *match);
 
 /* The last node that is canonically before the key (which need not exist); the zone's last node

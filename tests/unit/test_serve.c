@@ -882,7 +882,7 @@ START_TEST(batches)
 }
 END_TEST
 
-/* The largest plans there are, 64 at once: memory for plans must not run out for any of them. */
+/* The largest plans there are, a whole batch: memory for plans must not run out for any of them. */
 START_TEST(batch_of_large_answers)
 {
     struct records *records = records_new(names_wire("example."));
@@ -916,7 +916,7 @@ START_TEST(batch_of_large_answers)
 }
 END_TEST
 
-/* Sixteen links for each of 64 datagrams, with names as long as can be. */
+/* Sixteen links for each datagram of a batch, with names as long as can be. */
 START_TEST(batch_of_long_chains)
 {
     char text[20000] = MAKE_APEX;
