@@ -60,7 +60,7 @@ static void find_target(const struct zone *zone, const struct node *from, const 
         near = find_near(zone, from, key.symbols + skip, key.size - skip);
     }
     if (near != NULL) {
-        zone_match_leaf(zone, &key, ref_of(zone, near), match);
+        zone_match_leaf(zone, key.symbols + skip, key.size - skip, ref_of(zone, near), match);
     } else {
         zone_lookup(zone, &key, match);
     }
