@@ -150,6 +150,31 @@ size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, u
     return pos + tail;
 }
 
+size_t key_to_label(const uint8_t *symbols, size_t size, uint8_t *label)
+{
+    size_t octets = 0, pos = 0;
+    while (pos < size && symbols[pos] != KEY_SEPARATOR) {
+        uint8_t first = symbols[pos++];
+        if (first >= KEY_SYMBOLS || octets == NAME_MAX_LABEL) {
+            return 0;
+        }
+        uint8_t octet = single_octet[first];
+        if (octet == 0) { /* a group's: NUL is no symbol's own */
+            if (pos == size || symbols[pos] >= KEY_SYMBOLS) {
+                return 0;
+            }
+            octet = group_octet[first][symbols[pos]];
+            if (first_symbol[octet] != first || second_symbol[octet] != symbols[pos]) {
+                return 0; /* past the group's last octet */
+            }
+            pos++;
+        }
+        label[++octets] = octet;
+    }
+    label[0] = (uint8_t)octets;
+    return octets > 0 && pos + 1 == size ? octets + 1 : 0;
+}
+
 size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
     size_t size = a_size < b_size ? a_size : b_size;
