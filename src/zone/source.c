@@ -225,7 +225,7 @@ static int hash_file(int fd, uint64_t hash[2])
     return error;
 }
 
-/* The checksum of the image that fd gives: it stands for all there is. */
+/* The checksum in the header of the image that fd gives: with the size it stands for all there is. */
 static int hash_image(int fd, uint64_t hash[2])
 {
     struct image_header header = {0};
@@ -258,7 +258,9 @@ static bool file_changed(struct source_file *file)
                 : file->image ? hash_image(fd, hash)
                               : hash_file(fd, hash);
     close(fd);
-    if (file->missing || error != RR_OK || hash[0] != file->hash[0] || hash[1] != file->hash[1]) {
+    bool cut = file->image && (uint64_t)st.st_size != file->size;
+    if (file->missing || error != RR_OK || cut || hash[0] != file->hash[0] ||
+        hash[1] != file->hash[1]) {
         return true;
     }
     take_stat(file, &st, read_ns);
