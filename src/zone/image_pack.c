@@ -440,6 +440,33 @@ int image_pack_parse(const char *path, const void *data, size_t size, struct ima
     return finish(pack, read_directory(pack, diag), result);
 }
 
+void image_pack_mend(uint8_t *data, size_t size)
+{
+    struct pack_header header;
+    if (size < sizeof header) {
+        return;
+    }
+    memcpy(&header, data, sizeof header);
+    if (header.directory > size - sizeof header) {
+        return;
+    }
+    uint8_t *directory = data + sizeof header;
+    for (size_t at = 0; header.directory - at >= sizeof(struct pack_entry);) {
+        struct pack_entry entry;
+        memcpy(&entry, directory + at, sizeof entry);
+        if (entry.arena_at <= size && entry.arena_size <= size - entry.arena_at) {
+            image_sum(data + entry.arena_at, (size_t)entry.arena_size, entry.sum);
+            memcpy(directory + at, &entry, sizeof entry);
+        }
+        if (entry.size == 0 || entry.size > header.directory - at) {
+            break;
+        }
+        at += entry.size;
+    }
+    make_checksum(&header, directory, header.checksum);
+    memcpy(data, &header, sizeof header);
+}
+
 void image_pack_close(struct image_pack *pack)
 {
     if (pack == NULL) {

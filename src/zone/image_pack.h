@@ -59,6 +59,10 @@ int image_pack_parse(const char *path, const void *data, size_t size, struct ima
 
 void image_pack_close(struct image_pack *pack); /* NULL is harmless */
 
+/* Makes the checksums of a file in memory right for what they cover, where that can be told (tests,
+ * fuzzing: whoever can write a file can do so too). */
+void image_pack_mend(uint8_t *data, size_t size);
+
 struct image_pack_entry {
     uint8_t name[NAME_MAX_OCTETS]; /* wire form */
     uint64_t size;                 /* octets of the arena */
