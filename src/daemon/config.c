@@ -37,10 +37,11 @@ static int set_defaults(struct config *config)
         .version = strdup(""),
         .control_socket = strdup("/run/rrdns/rrdnsd.sock"),
         .zone_directory = strdup(""),
+        .image_directory = strdup(""),
     };
     return config->user != NULL && config->group != NULL && config->nsid != NULL &&
                    config->version != NULL && config->control_socket != NULL &&
-                   config->zone_directory != NULL
+                   config->zone_directory != NULL && config->image_directory != NULL
                ? RR_OK
                : RR_ENOMEM;
 }
@@ -243,5 +244,6 @@ void config_free(struct config *config)
     free(config->control_socket);
     free(config->log_path);
     free(config->zone_directory);
+    free(config->image_directory);
     free(config);
 }

@@ -41,7 +41,8 @@ struct config {
     char *log_path;
     enum log_level log_level;
 
-    char *zone_directory; /* "" where there is none */
+    char *zone_directory;  /* "" where there is none */
+    char *image_directory; /* likewise */
     size_t zones;         /* sorted by name, without duplicates; the directory's included */
     struct config_zone *zone;
 };

@@ -301,7 +301,7 @@ static const struct schema top_keys[] = {
     {KEY("metrics", OBJECT), .inner = metrics_keys},
     {KEY("log", OBJECT), .inner = log_keys},
     {KEY("zone_directory", PATH), AT(zone_directory), .take = take_zone_directory},
-    {KEY("image_directory", TEXT), .only = "\"\""},
+    {KEY("image_directory", PATH), AT(image_directory)},
     {KEY("zones", LIST), .inner = &zone_element},
     {KEY("dnssec", MAP), .inner = &policy_element, .only = "{}"},
     {KEY("proxy", OBJECT), .inner = proxy_keys},

@@ -224,6 +224,7 @@ static void set_version(json_t *zone, const struct loader_zone_info *info)
     set_number(zone, "records", info->records);
     set_number(zone, "names", info->nodes);
     set_number(zone, "bytes", info->bytes);
+    set_flag(zone, "from_image", info->from_image);
     set_flag(zone, "signed", false);
 }
 

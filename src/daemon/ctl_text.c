@@ -156,6 +156,7 @@ static void print_zone(const json_t *zone, FILE *out, FILE *err)
         print_number(out, "names", number_of(zone, "names"));
         print_number(out, "bytes", number_of(zone, "bytes"));
         print_pair(out, "loaded at", string_of(zone, "loaded_at"));
+        print_pair(out, "from image", flag_of(zone, "from_image") ? "yes" : "no");
         print_pair(out, "signed", flag_of(zone, "signed") ? "yes" : "no");
     }
     print_pair(out, "last error", string_of(zone, "last_error"));

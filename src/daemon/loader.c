@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "daemon/loader_images.h"
 #include "daemon/loader_result.h"
 #include "daemon/loader_table.h"
 #include "daemon/loader_work.h"
@@ -49,6 +50,7 @@ struct job {
     bool has_settings;
     struct settings settings;
     struct loader_wishes wishes; /* all */
+    char *image_directory;       /* all; NULL: none */
     size_t count;                /* named */
     uint8_t (*names)[NAME_MAX_OCTETS];
 };
@@ -62,6 +64,7 @@ struct loader {
     /* The coordinator's own. */
     struct world *world; /* in force */
     struct loader_slots slots;
+    struct loader_images *images;
 
     pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
     pthread_cond_t wanted;
@@ -142,6 +145,8 @@ static void entry_loaded(struct loader_entry *entry, struct loader_item *item)
     entry->nodes = head->nodes;
     entry->bytes = item->zone->arena.capacity + sizeof *item->zone;
     entry->loaded_at = clock_wall();
+    entry->from_image = item->from_image;
+    entry->imaged = item->image_current;
 }
 
 /* The bookkeeping of one zone; under the lock. */
@@ -198,7 +203,9 @@ static int put_in_force(struct loader *loader, struct loader_plan *plan,
 {
     int error = prepare_entries(plan);
     if (error == RR_OK) {
+        struct diag diag = result->diag;
         error = loader_result_new(plan, result);
+        result->diag = diag;
     }
     if (error != RR_OK) {
         return error;
@@ -216,6 +223,7 @@ static int put_in_force(struct loader *loader, struct loader_plan *plan,
         }
         loader->world = next;
     }
+    loader_images_note(loader->images, plan);
     apply(loader, plan);
     return RR_OK;
 }
@@ -226,6 +234,7 @@ static void count_job(struct loader *loader, const struct loader_result *result,
 {
     struct counters *counters = &loader->counters;
     counter_add(counters, COUNTER_zones_loaded, result->loaded);
+    counter_add(counters, COUNTER_zones_from_images, result->from_images);
     counter_add(counters, COUNTER_zones_unchanged, result->unchanged);
     counter_add(counters, COUNTER_zones_failed, result->failed);
     if (!first) {
@@ -278,6 +287,13 @@ static void run_job(struct loader *loader, const struct job *job, struct loader_
     struct loader_plan plan;
     int error = plan_job(loader, job, &plan);
     if (error == RR_OK) {
+        if (job->all && loader_images_use(loader->images, job->image_directory, &result->diag)) {
+            if (first) {
+                loader_images_load(loader->images, &plan, &loader->stop, &result->diag);
+            } else {
+                loader_images_note_all(loader->images);
+            }
+        }
         loader_work(&plan, !first, &loader->stop);
         error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
         if (error == RR_OK) {
@@ -306,6 +322,7 @@ static void job_free(struct job *job)
         job->waiters = next;
     }
     loader_wishes_free(&job->wishes);
+    free(job->image_directory);
     free(job->names);
     free(job);
 }
@@ -337,12 +354,19 @@ static void *coordinate(void *argument)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        while (loader->queue == NULL && !atomic_load(&loader->stop)) {
+        while (loader->queue == NULL && !atomic_load(&loader->stop) &&
+               !loader_images_pending(loader->images)) {
             pthread_cond_wait(&loader->wanted, &loader->lock);
         }
         struct job *job = loader->queue;
-        if (job == NULL) {
+        if (job == NULL && atomic_load(&loader->stop)) {
             break;
+        }
+        if (job == NULL) {
+            pthread_mutex_unlock(&loader->lock);
+            loader_images_step(loader->images, &loader->table, loader->world);
+            pthread_mutex_lock(&loader->lock);
+            continue;
         }
         loader->queue = job->next;
         pthread_mutex_unlock(&loader->lock);
@@ -372,7 +396,10 @@ static struct job *job_new(const struct config *config, const struct settings *s
         memcpy(&job->settings, settings, sizeof *settings);
     }
     if (job->all) {
-        if (loader_wishes_new(config, &job->wishes) != RR_OK) {
+        bool images = config->image_directory != NULL && config->image_directory[0] != '\0';
+        job->image_directory = images ? strdup(config->image_directory) : NULL;
+        if ((images && job->image_directory == NULL) ||
+            loader_wishes_new(config, &job->wishes) != RR_OK) {
             goto failed;
         }
         return job;
@@ -397,6 +424,9 @@ static void job_merge(struct job *job, struct job *newer)
     struct loader_wishes wishes = job->wishes;
     job->wishes = newer->wishes;
     newer->wishes = wishes;
+    char *image_directory = job->image_directory;
+    job->image_directory = newer->image_directory;
+    newer->image_directory = image_directory;
     if (newer->has_settings) {
         job->has_settings = true;
         memcpy(&job->settings, &newer->settings, sizeof job->settings);
@@ -491,6 +521,7 @@ static void tell(const struct loader_entry *entry, struct loader_zone_info *info
     memcpy(info->name, entry->name, name_size(entry->name));
     info->slot = entry->slot->number;
     info->serving = entry->serving;
+    info->from_image = entry->from_image;
     info->serial = entry->serial;
     info->records = entry->records;
     info->nodes = entry->nodes;
@@ -545,8 +576,18 @@ const struct counters *loader_counters(const struct loader *loader)
 
 /* ---- Beginning and end ---- */
 
+/* Wakes the coordinator for loader_images_step. */
+static void on_images_ready(void *context)
+{
+    struct loader *loader = context;
+    pthread_mutex_lock(&loader->lock);
+    pthread_cond_signal(&loader->wanted);
+    pthread_mutex_unlock(&loader->lock);
+}
+
 static void loader_destroy(struct loader *loader)
 {
+    loader_images_free(loader->images);
     for (size_t i = 0; i < loader->table.count; i++) {
         loader_slots_give(&loader->slots, loader->table.entries[i]->slot);
         loader_entry_free(loader->table.entries[i]);
@@ -577,6 +618,12 @@ int loader_new(const struct config *config, const struct settings *settings,
     made->publisher = publisher;
     pthread_mutex_init(&made->lock, NULL);
     pthread_cond_init(&made->wanted, NULL);
+    made->images = loader_images_new(on_images_ready, made);
+    if (made->images == NULL) {
+        job_free(job);
+        loader_destroy(made);
+        return RR_ENOMEM;
+    }
     run_job(made, job, &first);
     job_free(job);
 

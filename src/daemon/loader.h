@@ -36,6 +36,8 @@ struct loader_result {
     int error; /* 0; RR_ENOMEM, RR_ELIMIT (too many zones), RR_ESTATE (the loader ends): then
                   nothing has changed, and the rest is zero */
     size_t loaded, unchanged, failed, removed;
+    size_t from_images; /* of those loaded */
+    struct diag diag;   /* of the cache of images: warnings */
     size_t count;
     struct loader_zone_result *zones;
     int64_t milliseconds;
@@ -47,6 +49,7 @@ struct loader_zone_info {
     uint8_t name[255];
     uint32_t slot;
     bool serving; /* some version of it is in service */
+    bool from_image; /* which came from image_directory, not from its master file */
     uint32_t serial;
     uint64_t records, nodes, bytes;
     int64_t loaded_at; /* wall seconds */

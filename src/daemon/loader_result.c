@@ -24,14 +24,16 @@ void loader_result_free(struct loader_result *result)
         diag_clear(&result->zones[i].diag);
     }
     free(result->zones);
+    diag_clear(&result->diag);
     *result = (struct loader_result){0};
 }
 
 int loader_result_new(struct loader_plan *plan, struct loader_result *result)
 {
-    size_t outcomes[4] = {0};
+    size_t outcomes[4] = {0}, from_images = 0;
     for (size_t i = 0; i < plan->count; i++) {
         outcomes[plan->items[i].outcome]++;
+        from_images += plan->items[i].from_image;
     }
     size_t listed = plan->count - (plan->named ? 0 : outcomes[LOADER_UNCHANGED]);
     *result = (struct loader_result){
@@ -39,6 +41,7 @@ int loader_result_new(struct loader_plan *plan, struct loader_result *result)
         .unchanged = outcomes[LOADER_UNCHANGED],
         .failed = outcomes[LOADER_FAILED],
         .removed = outcomes[LOADER_REMOVED],
+        .from_images = from_images,
         .zones = calloc(listed > 0 ? listed : 1, sizeof *result->zones),
     };
     if (result->zones == NULL) {
@@ -83,7 +86,7 @@ struct loader_result loader_result_copy(const struct loader_result *from)
     struct loader_result to = *from;
     to.count = 0;
     to.zones = calloc(from->count > 0 ? from->count : 1, sizeof *to.zones);
-    bool whole = to.zones != NULL;
+    bool whole = diag_copy(&from->diag, &to.diag) && to.zones != NULL;
     while (whole && to.count < from->count) {
         struct loader_zone_result *zone = &to.zones[to.count];
         *zone = from->zones[to.count];
@@ -92,6 +95,7 @@ struct loader_result loader_result_copy(const struct loader_result *from)
     if (!whole) {
         struct loader_result numbers = to;
         loader_result_free(&to);
+        numbers.diag = (struct diag){0};
         numbers.count = 0;
         numbers.zones = NULL;
         return numbers;

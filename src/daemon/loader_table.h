@@ -46,6 +46,8 @@ struct loader_entry {
     uint32_t serial;
     uint64_t records, nodes, bytes;
     int64_t loaded_at;          /* wall seconds */
+    bool from_image;            /* what is in service came from an image of the cache */
+    bool imaged;                /* its image, where it has one of its own, is written: coordinator */
     char *last_error;           /* NULL where the last load went well */
     struct source_list sources; /* of the version in service */
     uint8_t name[];             /* wire form, as configured */
@@ -90,6 +92,8 @@ struct loader_item {
     struct zone *served; /* the version in service; NULL: none. No reference. */
     uint32_t position;   /* in the new table */
     bool fresh;          /* the entry was made by this plan */
+    bool from_image;     /* the cache had it: LOADED, nothing more to be done */
+    bool image_current;  /* and has it as it would be written now */
     enum loader_outcome outcome;
     struct zone *zone;          /* LOADED: the new version, its reference the item's */
     struct source_list sources; /* of it */

@@ -13,6 +13,7 @@
  */
 #include "daemon/loader_work.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -22,6 +23,8 @@
 #include "base/clock.h"
 #include "base/crew.h"
 #include "base/err.h"
+#include "dns/name.h"
+#include "zone/image.h"
 #include "zone/zone_load.h"
 
 enum { HELPERS_MAX = 256, GENTLE_NICE = 10 };
@@ -42,8 +45,30 @@ static bool is_unchanged(const struct loader_item *item)
            strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources);
 }
 
+/* An image is known by how it begins, whatever it is called. */
+static int load(struct loader_item *item, size_t threads)
+{
+    const uint8_t *name = item->entry->name;
+    if (!image_is(item->file)) {
+        return zone_load(item->file, name, threads, &item->zone, &item->sources,
+                         &item->diag);
+    }
+    int error = image_read(item->file, threads, &item->sources, &item->zone, &item->diag);
+    if (error == RR_OK && !name_equal(item->zone->head->apex_name, name)) {
+        diag_fault(&item->diag, item->file, 0, "zone image of another zone");
+        zone_unref(item->zone);
+        error = RR_EFORMAT;
+    } else if (error == RR_EIO) {
+        diag_fault(&item->diag, item->file, 0, "%s", strerror(errno));
+    }
+    return error;
+}
+
 static void look_at(struct loader_item *item, size_t threads)
 {
+    if (item->from_image) {
+        return;
+    }
     if (item->file == NULL) {
         item->outcome = LOADER_REMOVED;
         return;
@@ -53,7 +78,7 @@ static void look_at(struct loader_item *item, size_t threads)
         return;
     }
     uint64_t begin = clock_now_ns();
-    int error = zone_load(item->file, item->entry->name, threads, &item->zone, &item->sources, &item->diag);
+    int error = load(item, threads);
     item->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
     item->outcome = error == RR_OK ? LOADER_LOADED : LOADER_FAILED;
     if (error != RR_OK) {

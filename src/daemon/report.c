@@ -56,6 +56,10 @@ void report_zones(const char *what, const struct loader_result *result)
             break;
         }
     }
+    report_diag(&result->diag);
+    if (result->from_images > 0) {
+        log_info("%s: %zu zones came from images", what, result->from_images);
+    }
     log_info("%s: %zu zones loaded, %zu unchanged, %zu removed, %zu failed, in %" PRId64 " ms",
              what, result->loaded, result->unchanged, result->removed, result->failed,
              result->milliseconds);

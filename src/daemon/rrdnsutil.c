@@ -45,28 +45,30 @@ static int find_apex(const char *path, const char *origin, uint8_t *apex)
 }
 
 /* Loads a master file and prints what there is to say about it: 0 and *zone, or an exit status. */
-static int load(const char *path, const char *origin, struct zone **zone)
+static int load(const char *path, const char *origin, struct zone **zone,
+                struct source_list *sources)
 {
     uint8_t apex[NAME_MAX_OCTETS];
+    *zone = NULL;
     if (find_apex(path, origin, apex) != RR_OK) {
         return 2;
     }
-    struct source_list sources = {0};
     struct diag diag = {0};
-    int error = zone_load(path, apex, crew_cpus(), zone, &sources, &diag);
+    int error = zone_load(path, apex, crew_cpus(), zone, sources, &diag);
     report_print(&diag, stderr);
     if (error != RR_OK && diag.faults == 0) {
         fprintf(stderr, "%s: %s\n", path, rr_strerror(error));
     }
     diag_clear(&diag);
-    source_list_clear(&sources);
     return error != RR_OK;
 }
 
 static int check(char **words)
 {
     struct zone *zone;
-    int status = load(words[0], words[1], &zone);
+    struct source_list sources = {0};
+    int status = load(words[0], words[1], &zone, &sources);
+    source_list_clear(&sources);
     if (status != 0) {
         return status;
     }
@@ -81,15 +83,14 @@ static int check(char **words)
 static int compile(char **words)
 {
     struct zone *zone;
-    int status = load(words[0], words[2], &zone);
-    if (status != 0) {
-        return status;
-    }
-    if (image_write(zone, words[1]) != RR_OK) {
+    struct source_list sources = {0};
+    int status = load(words[0], words[2], &zone, &sources);
+    if (status == 0 && image_write(zone, &sources, words[1]) != RR_OK) {
         fprintf(stderr, "%s: %s\n", words[1], strerror(errno));
         status = 1;
     }
     zone_unref(zone);
+    source_list_clear(&sources);
     return status;
 }
 
@@ -97,7 +98,7 @@ static int dump(char **words)
 {
     struct zone *zone;
     struct diag diag = {0};
-    int error = image_read(words[0], &zone, &diag);
+    int error = image_read(words[0], 1, NULL, &zone, &diag);
     report_print(&diag, stderr);
     if (error != RR_OK && diag.faults == 0) {
         fprintf(stderr, "%s: %s\n", words[0],

@@ -28,7 +28,7 @@ static const struct range ranges[] = {
 
 static uint8_t first_symbol[256];
 static uint8_t second_symbol[256]; /* NONE where the octet has one symbol */
-static uint8_t single_octet[KEY_SYMBOLS];
+static uint8_t single_octet[256]; /* 0 where the symbol is no octet's own: NUL is in a group */
 static uint8_t group_octet[KEY_SYMBOLS][KEY_SYMBOLS];
 
 enum { NONE = 255 };
@@ -148,6 +148,35 @@ size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, u
     }
     memcpy(name + pos, suffix, tail);
     return pos + tail;
+}
+
+size_t key_to_label(const uint8_t *symbols, size_t size, uint8_t *label)
+{
+    size_t octets = 0, pos = 0;
+    /* Names are made of one-symbol octets but for a few. */
+    while (pos < size && pos < NAME_MAX_LABEL && single_octet[symbols[pos]] != 0) {
+        label[++octets] = single_octet[symbols[pos++]];
+    }
+    while (pos < size && symbols[pos] != KEY_SEPARATOR) {
+        uint8_t first = symbols[pos++];
+        if (first >= KEY_SYMBOLS || octets == NAME_MAX_LABEL) {
+            return 0;
+        }
+        uint8_t octet = single_octet[first];
+        if (octet == 0) { /* a group's */
+            if (pos == size || symbols[pos] >= KEY_SYMBOLS) {
+                return 0;
+            }
+            octet = group_octet[first][symbols[pos]];
+            if (first_symbol[octet] != first || second_symbol[octet] != symbols[pos]) {
+                return 0; /* past the group's last octet */
+            }
+            pos++;
+        }
+        label[++octets] = octet;
+    }
+    label[0] = (uint8_t)octets;
+    return octets > 0 && pos + 1 == size ? octets + 1 : 0;
 }
 
 size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)

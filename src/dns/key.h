@@ -70,6 +70,12 @@ static inline uint64_t key_prefix(const uint8_t *symbols, size_t size, size_t de
     return be64toh(word);
 }
 
+/*
+ * One label of a key, with the separator after it, in wire form (lower case, room for 64 octets, no
+ * root after it). Returns its octets, or 0 where symbols are anything but one whole label.
+ */
+size_t key_to_label(const uint8_t *symbols, size_t size, uint8_t *label);
+
 /* Length of the longest common beginning of two symbol strings, in symbols. */
 size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);
 

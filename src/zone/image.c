@@ -18,24 +18,22 @@
 #include <xxhash.h>
 
 #include "base/err.h"
-#include "zone/image_check.h"
+#include "zone/image_arena.h"
 
-/* Where an image's octets come from. */
-struct source {
-    const char *name; /* for messages */
-    int fd;           /* -1: from data */
-    const uint8_t *data;
-    uint64_t size; /* octets in all */
-};
-
-static void checksum(const void *arena, size_t size, uint8_t sum[16])
+/* Makes the header's checksum, for an arena of that sum. */
+static void seal_header(struct image_header *header, const uint8_t sum[16])
 {
+    uint8_t covered[sizeof *header + 16];
+    memset(header->checksum, 0, sizeof header->checksum);
+    memcpy(covered, header, sizeof *header);
+    memcpy(covered + sizeof *header, sum, 16);
     XXH128_canonical_t canonical;
-    XXH128_canonicalFromHash(&canonical, XXH3_128bits(arena, size));
-    memcpy(sum, canonical.digest, sizeof canonical.digest);
+    XXH128_canonicalFromHash(&canonical, XXH3_128bits(covered, sizeof covered));
+    memcpy(header->checksum, canonical.digest, sizeof header->checksum);
 }
 
-void image_header(const void *arena, size_t size, struct image_header *header)
+void image_header(const void *arena, size_t size, const struct source_list *sources,
+                  struct image_header *header)
 {
     *header = (struct image_header){
         .byte_order = IMAGE_BYTE_ORDER,
@@ -43,38 +41,27 @@ void image_header(const void *arena, size_t size, struct image_header *header)
         .size = size,
     };
     memcpy(header->magic, IMAGE_MAGIC, sizeof header->magic);
-    checksum(arena, size, header->checksum);
+    if (sources != NULL) {
+        source_list_hash(sources, header->source);
+    }
+    uint8_t sum[16];
+    image_sum(arena, size, sum);
+    seal_header(header, sum);
 }
 
 /* --- writing --- */
-
-static bool write_all(int fd, const void *data, size_t size)
-{
-    const uint8_t *p = data;
-    while (size > 0) {
-        ssize_t n = write(fd, p, size);
-        if (n < 0) {
-            if (errno == EINTR) {
-                continue;
-            }
-            return false;
-        }
-        p += n;
-        size -= (size_t)n;
-    }
-    return true;
-}
 
 /*
  * The content is on disk before its name is, so a crash leaves the old image or the new one. The
  * folder is not synced: either is as good as the other.
  */
-static bool write_as(const struct zone *zone, int fd, const char *temporary, const char *path)
+static bool write_as(const struct zone *zone, const struct source_list *sources, int fd,
+                     const char *temporary, const char *path)
 {
     struct image_header header;
-    image_header(zone->arena.base, zone->arena.used, &header);
-    bool written = write_all(fd, &header, sizeof header) &&
-                   write_all(fd, zone->arena.base, zone->arena.used) && fsync(fd) == 0;
+    image_header(zone->arena.base, zone->arena.used, sources, &header);
+    bool written = image_put(fd, &header, sizeof header) &&
+                   image_put(fd, zone->arena.base, zone->arena.used) && fsync(fd) == 0;
     int error = errno;
     if (close(fd) != 0 && written) {
         written = false;
@@ -84,7 +71,7 @@ static bool write_as(const struct zone *zone, int fd, const char *temporary, con
     return written && rename(temporary, path) == 0;
 }
 
-int image_write(const struct zone *zone, const char *path)
+int image_write(const struct zone *zone, const struct source_list *sources, const char *path)
 {
     static const char suffix[] = ".XXXXXX";
     size_t length = strlen(path);
@@ -101,7 +88,7 @@ int image_write(const struct zone *zone, const char *path)
     if (fd < 0) {
         goto out;
     }
-    if (!write_as(zone, fd, temporary, path)) {
+    if (!write_as(zone, sources, fd, temporary, path)) {
         int error = errno;
         unlink(temporary);
         errno = error;
@@ -115,147 +102,107 @@ out:
 
 /* --- reading --- */
 
-/* The next size octets into out, fewer where the source ends before; RR_EIO, or 0 and *got. */
-static int take(struct source *source, void *out, size_t size, size_t *got)
+static int refuse(const char *name, struct diag *diag, const char *reason)
 {
-    *got = 0;
-    if (source->fd < 0) {
-        *got = source->size < size ? (size_t)source->size : size;
-        memcpy(out, source->data, *got);
-        source->data += *got;
-        source->size -= *got;
-        return RR_OK;
-    }
-    while (*got < size) {
-        ssize_t n = read(source->fd, (uint8_t *)out + *got, size - *got);
-        if (n == 0) {
-            break;
-        }
-        if (n > 0) {
-            *got += (size_t)n;
-        } else if (errno != EINTR) {
-            return RR_EIO;
-        }
-    }
-    return RR_OK;
-}
-
-static int refuse(const struct source *source, struct diag *diag, const char *reason)
-{
-    diag_fault(diag, source->name, 0, "%s", reason);
+    diag_fault(diag, name, 0, "%s", reason);
     return RR_EFORMAT;
 }
 
-static int check_header(const struct source *source, const struct image_header *header,
-                        uint64_t size, struct diag *diag)
+static int check_header(const char *name, const struct image_header *header, uint64_t size,
+                        struct diag *diag)
 {
     if (memcmp(header->magic, IMAGE_MAGIC, sizeof header->magic) != 0) {
-        return refuse(source, diag, "not a zone image");
+        return refuse(name, diag, "not a zone image");
     }
     if (header->byte_order != IMAGE_BYTE_ORDER) {
-        return refuse(source, diag, "zone image of a machine with another byte order");
+        return refuse(name, diag, "zone image of a machine with another byte order");
     }
     if (header->version != ZONE_IMAGE_VERSION) {
-        diag_fault(diag, source->name, 0, "zone image of version %u; this program's is %u",
+        diag_fault(diag, name, 0, "zone image of version %u; this program's is %u",
                    header->version, (unsigned)ZONE_IMAGE_VERSION);
         return RR_EFORMAT;
     }
     if (header->size != size - sizeof *header) {
-        return refuse(source, diag,
+        return refuse(name, diag,
                       header->size > size - sizeof *header ? "zone image is cut short"
                                                            : "zone image is longer than it says");
     }
     return RR_OK;
 }
 
-/* Fills the arena with the octets that follow the header. */
-static int load_arena(struct source *source, const struct image_header *header, struct arena *arena,
-                      struct diag *diag)
+static const char *expect_header(const void *context, const uint8_t sum[16])
 {
-    int error = arena_restore(arena, (size_t)header->size);
-    if (error != RR_OK) {
-        return error == RR_ERANGE ? refuse(source, diag, "zone image of an impossible size")
-                                  : error;
-    }
-    size_t got;
-    error = take(source, arena->base, arena->used, &got);
-    if (error != RR_OK) {
-        return error;
-    }
-    uint8_t sum[sizeof header->checksum];
-    checksum(arena->base, got, sum);
-    if (got < arena->used || memcmp(sum, header->checksum, sizeof sum) != 0) {
-        return refuse(source, diag, "zone image is damaged: its checksum is another");
-    }
-    return arena_seal(arena);
+    const struct image_header *given = context;
+    struct image_header header = *given;
+    seal_header(&header, sum);
+    return memcmp(&header, given, sizeof header) == 0
+               ? NULL
+               : "zone image is damaged: its checksum is another";
 }
 
-static int load(struct source *source, struct zone **zone, struct diag *diag)
+static int load(const struct image_octets *octets, size_t threads, struct image_header *header,
+                struct zone **zone, struct diag *diag)
 {
-    struct image_header header;
-    uint64_t size = source->size;
-    size_t got;
-    int error = take(source, &header, sizeof header, &got);
-    if (error != RR_OK) {
-        return error;
+    int error = image_take(octets, 0, header, sizeof *header);
+    if (error == RR_EFORMAT) {
+        return refuse(octets->name, diag, "not a zone image: too short");
     }
-    if (got < sizeof header || size < sizeof header) {
-        return refuse(source, diag, "not a zone image: too short");
-    }
-    error = check_header(source, &header, size, diag);
-    if (error != RR_OK) {
-        return error;
-    }
-    struct zone *fresh = calloc(1, sizeof *fresh);
-    if (fresh == NULL) {
-        return RR_ENOMEM;
-    }
-    *fresh = (struct zone){.magic = ZONE_MAGIC, .references = 1};
-    arena_init(&fresh->arena);
-    error = load_arena(source, &header, &fresh->arena, diag);
     if (error == RR_OK) {
-        struct image_fault fault;
-        error = image_check(fresh, &fault);
-        if (error == RR_EFORMAT) {
-            diag_fault(diag, source->name, 0, "zone image is broken at octet %zu: %s",
-                       sizeof header + fault.at, fault.reason);
-        }
+        error = check_header(octets->name, header, octets->size, diag);
     }
-    if (error != RR_OK) {
-        int saved = errno;
-        zone_unref(fresh);
-        errno = saved;
-        return error;
-    }
-    *zone = fresh;
-    return RR_OK;
+    return error != RR_OK ? error
+                          : image_load(octets, sizeof *header, header->size, threads,
+                                       expect_header, header, zone, diag);
 }
 
-int image_parse(const char *name, const void *data, size_t size, struct zone **zone,
-                struct diag *diag)
+int image_parse(const char *name, const void *data, size_t size, size_t threads,
+                struct zone **zone, struct diag *diag)
 {
     *zone = NULL;
-    struct source source = {.name = name, .fd = -1, .data = data, .size = size};
-    return load(&source, zone, diag);
+    struct image_header header;
+    struct image_octets octets = {.name = name, .data = data, .fd = -1, .size = size};
+    return load(&octets, threads, &header, zone, diag);
 }
 
-int image_read(const char *path, struct zone **zone, struct diag *diag)
+int image_read(const char *path, size_t threads, struct source_list *sources, struct zone **zone,
+               struct diag *diag)
 {
     *zone = NULL;
+    struct stat status;
+    struct image_header header;
+    int64_t read_ns = source_now();
     /* Not to wait for a writer, should it be a FIFO. */
-    struct source source = {.name = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (source.fd < 0) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0) {
         return RR_EIO;
     }
     int error = RR_EIO;
-    struct stat status;
-    if (fstat(source.fd, &status) == 0) {
-        source.size = (uint64_t)status.st_size;
-        error = S_ISREG(status.st_mode) ? load(&source, zone, diag)
-                                        : refuse(&source, diag, "not a regular file");
+    if (fstat(fd, &status) == 0) {
+        struct image_octets octets = {.name = path, .fd = fd, .size = (uint64_t)status.st_size};
+        error = S_ISREG(status.st_mode) ? load(&octets, threads, &header, zone, diag)
+                                        : refuse(path, diag, "not a regular file");
     }
     int saved = errno;
-    close(source.fd);
+    close(fd);
     errno = saved;
+    if (error == RR_OK && sources != NULL) {
+        error = source_add_image(sources, path, &status, read_ns, header.checksum);
+        if (error != RR_OK) {
+            zone_unref(*zone);
+            *zone = NULL;
+        }
+    }
     return error;
+}
+
+bool image_is(const char *path)
+{
+    char magic[sizeof IMAGE_MAGIC - 1];
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        return false;
+    }
+    ssize_t got = pread(fd, magic, sizeof magic, 0);
+    close(fd);
+    return got == (ssize_t)sizeof magic && memcmp(magic, IMAGE_MAGIC, sizeof magic) == 0;
 }

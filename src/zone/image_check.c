@@ -1,25 +1,37 @@
 /*
  * Little is believed and then bounded; nearly all is worked out anew and compared. Nodes are gone
  * through in order with the stack of open ancestors that zone_build has, which says what parent,
- * cut, wildcard and flags must be. The search tree over given keys is the only one there is, so it
- * is built once more and must come out the same: no walk through an untrusted tree is needed. Last
- * come the targets, which a search of the tree must find where they say.
+ * cut, wildcard and flags must be, and beside them the leaves of the search tree (image_tree.c).
+ * That is one pass along the file, without memory of its own but for a bit for each place where a
+ * node begins: with those bits the targets are checked last, each by the key of the node it names.
+ *
+ * A large zone is gone through by several threads, each over a part. A part begins in the middle
+ * knowing nothing: it takes what the file itself says of that place (which node, under which
+ * ancestors, where in the tree) for true, and what stands there is compared when the part before
+ * has come to it. So a lie told at the seam is found like any other.
  *
  * Regions may overlap: nothing here is ever written, and each is good by itself.
  */
 #include "zone/image_check.h"
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "dns/message.h"
 #include "dns/rrtype.h"
 #include "dns/wire.h"
+#include "zone/image_tree.h"
 #include "zone/rrset_check.h"
 
-enum { HEAD_REF = 1 };
+enum {
+    HEAD_REF = 1,
+    BITS = 64,             /* of a word of the map */
+    PART_OCTETS = 1 << 20, /* checked in a millisecond; a thread costs 30 us */
+};
 
 /* An ancestor of the node being looked at, or the node itself. */
 struct open_node {
@@ -28,30 +40,47 @@ struct open_node {
     bool star_met; /* its "*" child came */
 };
 
+/* Where a pass is: what it knows after a node. */
+struct place {
+    const struct node *before; /* that node; NULL: it is to begin with the apex */
+    size_t depth;
+    struct open_node path[NAME_MAX_LABELS + 1];
+    struct tree_walk tree;
+};
+
+/* What all parts share. */
 struct check {
     struct zone *zone;
-    struct image_fault *fault;
-    size_t end; /* octets of the arena */
-
-    arena_ref *nodes; /* in order, room for as many as the head tells */
-    uint16_t *common; /* symbols shared with the node before */
+    size_t end;      /* octets of the arena */
+    uint64_t *map;   /* a bit for each unit of the arena in which a node begins */
+    struct part *parts;
     size_t count;
-    const struct node *before; /* the node before, NULL at the apex */
+    atomic_size_t next; /* part that no thread has taken yet */
+};
 
-    struct open_node path[NAME_MAX_LABELS + 1];
-    size_t depth;
+/* The nodes behind begin.before, up to last. */
+struct part {
+    const struct check *check;
+    struct image_fault fault;
+    int error;
+
+    struct place begin, now;
+    const struct node *last; /* NULL: the head's */
     /* The name of the innermost open node in lower case, at the end; ancestors' are its ends. */
     uint8_t name[NAME_MAX_OCTETS];
 
-    uint64_t rrsets, records;
-    bool targets; /* some RRset has targets */
+    uint64_t nodes, rrsets, records;
+    arena_ref *targets; /* nodes with RRsets that have targets */
+    size_t target_count, target_room;
+    size_t shared_word; /* of the map, also the part before's: its bits here, set at the end */
+    uint64_t shared_bits;
 };
 
 /* Notes what is wrong; always RR_EFORMAT. */
-static int broken(struct check *c, const void *at, const char *reason)
+static int broken(struct part *c, const void *at, const char *reason)
 {
-    c->fault->reason = reason;
-    c->fault->at = (size_t)((const uint8_t *)at - c->zone->arena.base);
+    c->fault.reason = reason;
+    c->fault.at = (size_t)((const uint8_t *)at - c->check->zone->arena.base);
     return RR_EFORMAT;
 }
 
@@ -63,19 +92,21 @@ static bool is_inside(const struct check *c, arena_ref ref, size_t size)
            size <= c->end - at;
 }
 
-static arena_ref ref_of(const struct check *c, const struct node *node)
+static arena_ref ref_of(const struct check *c, const void *node)
 {
     size_t at = (size_t)((const uint8_t *)node - c->zone->arena.base);
     return (arena_ref)(at / ARENA_UNIT);
 }
 
-static int check_head(struct check *c)
+static int check_head(struct part *c)
 {
-    if (c->end < HEAD_REF * ARENA_UNIT + sizeof(struct zone_head)) {
-        return broken(c, c->zone->arena.base, "no room for a head");
+    struct zone *zone = c->check->zone;
+    size_t end = c->check->end;
+    if (end < HEAD_REF * ARENA_UNIT + sizeof(struct zone_head)) {
+        return broken(c, zone->arena.base, "no room for a head");
     }
-    const struct zone_head *head = arena_at(&c->zone->arena, HEAD_REF);
-    c->zone->head = head;
+    const struct zone_head *head = arena_at(&zone->arena, HEAD_REF);
+    zone->head = head;
     if (head->magic != ZONE_IMAGE_MAGIC || head->version != ZONE_IMAGE_VERSION) {
         return broken(c, head, "not the head of a zone");
     }
@@ -87,28 +118,32 @@ static int check_head(struct check *c)
     if (head->apex_key_size != key.size || head->apex_labels != name_labels(head->apex_name)) {
         return broken(c, head, "the apex is not as long as the head says");
     }
-    /* So that memory for as many can be asked for. */
-    if (head->nodes > c->end / sizeof(struct node) ||
-        head->radix_size > c->end / sizeof(struct radix_entry)) {
+    if (head->nodes > end / sizeof(struct node) ||
+        head->radix_size > end / sizeof(struct radix_entry)) {
         return broken(c, head, "more nodes than there is room for");
     }
+    if (head->radix_size == 0 ||
+        !is_inside(c->check, head->radix, (size_t)head->radix_size * sizeof(struct radix_entry))) {
+        return broken(c, head, "the search tree isn't as large as the head says");
+    }
+    zone->radix = zone_at(zone, head->radix);
     return RR_OK;
 }
 
 /* --- nodes --- */
 
-static uint8_t *open_name(struct check *c, size_t size)
+static uint8_t *open_name(struct part *c, size_t size)
 {
     return c->name + sizeof c->name - size;
 }
 
-/* Closes all open nodes that are no ancestors of key; all of them for NULL. */
-static int close_nodes(struct check *c, const uint8_t *key, size_t key_size)
+/* Closes all open nodes with keys of more than `common` symbols; -1: all. */
+static int close_nodes(struct part *c, long common)
 {
-    for (; c->depth > 0; c->depth--) {
-        const struct open_node *top = &c->path[c->depth - 1];
-        if (key != NULL && top->node->key_size < key_size &&
-            memcmp(node_key(top->node), key, top->node->key_size) == 0) {
+    struct place *now = &c->now;
+    for (; now->depth > 0; now->depth--) {
+        const struct open_node *top = &now->path[now->depth - 1];
+        if ((long)top->node->key_size <= common) {
             break;
         }
         if (top->node->star != 0 && !top->star_met) {
@@ -118,41 +153,67 @@ static int close_nodes(struct check *c, const uint8_t *key, size_t key_size)
     return RR_OK;
 }
 
-/* The key: one label more than the parent's, well formed, after the key before. Extends c->name. */
-static int check_key(struct check *c, const struct node *node)
+/*
+ * The key: one label more than the parent's, well formed, after the key before, with which it
+ * shares `common` symbols. Extends c->name. An open node's key is a beginning of the key before: so
+ * it is one of this key too just where it is no longer than what both share.
+ */
+static int check_key(struct part *c, const struct node *node, size_t common)
 {
     const uint8_t *key = node_key(node);
-    int error = close_nodes(c, key, node->key_size);
+    const struct node *before = c->now.before;
+    bool after = common < node->key_size &&
+                 (common == before->key_size || node_key(before)[common] < key[common]);
+    int error = close_nodes(c, common < node->key_size ? (long)common : (long)common - 1);
     if (error != RR_OK) {
         return error;
     }
-    if (c->depth == 0) {
+    if (c->now.depth == 0) {
         return broken(c, node, "a name whose parent isn't there");
     }
-    const struct node *parent = c->path[c->depth - 1].node;
+    const struct node *parent = c->now.path[c->now.depth - 1].node;
     static const uint8_t root[1];
     uint8_t label[NAME_MAX_OCTETS];
     size_t start = parent->key_size;
-    size_t size = key_to_name(key + start, (size_t)node->key_size - start, root, label);
+    size_t size = key_to_label(key + start, (size_t)node->key_size - start, label);
     if (size == 0) {
-        return broken(c, node, "a key that no name has");
+        bool name = key_to_name(key + start, (size_t)node->key_size - start, root, label) > 0;
+        return broken(c, node,
+                      name ? "a name whose parent isn't there" : "a key that no name has");
     }
-    if (size != 2u + label[0]) {
-        return broken(c, node, "a name whose parent isn't there");
-    }
-    size_t whole = (size_t)parent->name_size + size - 1;
+    size_t whole = (size_t)parent->name_size + size;
     if (node->name_size != whole) { /* so it is at most 255 */
         return broken(c, node, "a name of another size than its key");
     }
-    if (key_compare(node_key(c->before), c->before->key_size, key, node->key_size) >= 0) {
+    if (!after) {
         return broken(c, node, "names out of order");
     }
-    memcpy(open_name(c, whole), label, size - 1);
+    memcpy(open_name(c, whole), label, size);
+    return RR_OK;
+}
+
+/* Notes that the node has targets to be checked. */
+static int note_targets(struct part *c, const struct node *node)
+{
+    arena_ref ref = ref_of(c->check, node);
+    if (c->target_count > 0 && c->targets[c->target_count - 1] == ref) {
+        return RR_OK;
+    }
+    if (c->target_count == c->target_room) {
+        size_t room = c->target_room == 0 ? 16 : 2 * c->target_room;
+        arena_ref *targets = realloc(c->targets, room * sizeof *targets);
+        if (targets == NULL) {
+            return RR_ENOMEM;
+        }
+        c->targets = targets;
+        c->target_room = room;
+    }
+    c->targets[c->target_count++] = ref;
     return RR_OK;
 }
 
 /* Goes through the node's RRsets; *flags becomes what follows from their types. */
-static int check_rrsets(struct check *c, const struct node *node, bool wildcard, uint8_t *flags,
+static int check_rrsets(struct part *c, const struct node *node, bool wildcard, uint8_t *flags,
                         bool *has_ns)
 {
     const uint8_t *name = open_name(c, node->name_size);
@@ -173,13 +234,15 @@ static int check_rrsets(struct check *c, const struct node *node, bool wildcard,
             return broken(c, node, "RRsets out of order");
         }
         type = rrset->type;
-        if (type == RRTYPE_SOA && c->depth > 0) {
+        if (type == RRTYPE_SOA && c->now.depth > 0) {
             return broken(c, node, "an SOA that isn't at the apex");
         }
         *flags |= (uint8_t)((type == RRTYPE_CNAME ? NODE_CNAME : 0) |
                             (type == RRTYPE_DNAME ? NODE_DNAME : 0));
         *has_ns |= type == RRTYPE_NS;
-        c->targets |= rrset->targets > 0;
+        if (rrset->targets > 0 && note_targets(c, node) != RR_OK) {
+            return RR_ENOMEM;
+        }
         c->records += rrset->count;
         at += rrset_span(rrset);
     }
@@ -188,11 +251,11 @@ static int check_rrsets(struct check *c, const struct node *node, bool wildcard,
 }
 
 /* Parent, cut, wildcard and flags, as zone_build gives them; opens the node. */
-static int check_place(struct check *c, const struct node *node, uint8_t flags, bool has_ns)
+static int check_place(struct part *c, const struct node *node, uint8_t flags, bool has_ns)
 {
-    const struct open_node *up = c->depth > 0 ? &c->path[c->depth - 1] : NULL;
-    arena_ref ref = ref_of(c, node);
-    arena_ref parent = up != NULL ? ref_of(c, up->node) : 0;
+    const struct open_node *up = c->now.depth > 0 ? &c->now.path[c->now.depth - 1] : NULL;
+    arena_ref ref = ref_of(c->check, node);
+    arena_ref parent = up != NULL ? ref_of(c->check, up->node) : 0;
     arena_ref cut = up != NULL ? up->node->cut : 0;
     bool hidden = up != NULL && (cut != 0 || up->hides);
     flags |= (uint8_t)((up == NULL ? NODE_APEX : 0) | (hidden ? NODE_OCCLUDED : 0));
@@ -203,8 +266,11 @@ static int check_place(struct check *c, const struct node *node, uint8_t flags, 
     if (node->parent != parent || node->cut != cut || (node->flags & ~NODE_CASE) != flags) {
         return broken(c, node, "a node that isn't what its place makes it");
     }
+    if (c->now.depth == sizeof c->now.path / sizeof c->now.path[0]) {
+        return broken(c, node, "a name with too many labels");
+    }
     bool dname = (flags & NODE_DNAME) != 0 && cut == 0;
-    c->path[c->depth++] = (struct open_node){
+    c->now.path[c->now.depth++] = (struct open_node){
         .node = node,
         .hides = (up != NULL && up->hides) || dname,
     };
@@ -212,9 +278,9 @@ static int check_place(struct check *c, const struct node *node, uint8_t flags, 
 }
 
 /* The first node has no label of its own. */
-static int check_apex(struct check *c, const struct node *node)
+static int check_apex(struct part *c, const struct node *node)
 {
-    const struct zone_head *head = c->zone->head;
+    const struct zone_head *head = c->check->zone->head;
     if (node->key_size != 0 || node->name_size != head->apex_size) {
         return broken(c, node, "the first node isn't the apex");
     }
@@ -226,11 +292,11 @@ static int check_apex(struct check *c, const struct node *node)
 }
 
 /* Where the RRsets begin, and the name as written before them. */
-static int check_layout(struct check *c, const struct node *node)
+static int check_layout(struct part *c, const struct node *node)
 {
     size_t relative = 0;
     if ((node->flags & NODE_CASE) != 0) {
-        relative = (size_t)node->name_size - c->zone->head->apex_size;
+        relative = (size_t)node->name_size - c->check->zone->head->apex_size;
     }
     size_t rrsets_at = sizeof *node + node->key_size + relative;
     rrsets_at = (rrsets_at + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
@@ -248,14 +314,18 @@ static int check_layout(struct check *c, const struct node *node)
 }
 
 /* A node of which the fixed part is known to be in the arena. */
-static int check_node(struct check *c, const struct node *node)
+static int check_node(struct part *c, const struct node *node)
 {
-    if (node->size % ARENA_UNIT != 0 || !is_inside(c, ref_of(c, node), node->size) ||
+    if (node->size % ARENA_UNIT != 0 || !is_inside(c->check, ref_of(c->check, node), node->size) ||
         node->size < sizeof *node + node->key_size) {
         return broken(c, node, "a node ends outside the image");
     }
-    bool apex = c->before == NULL;
-    int error = apex ? check_apex(c, node) : check_key(c, node);
+    const struct node *before = c->now.before;
+    bool apex = before == NULL;
+    size_t common = apex ? 0
+                         : key_common(node_key(before), before->key_size, node_key(node),
+                                      node->key_size);
+    int error = apex ? check_apex(c, node) : check_key(c, node, common);
     if (error == RR_OK) {
         error = check_layout(c, node);
     }
@@ -265,96 +335,247 @@ static int check_node(struct check *c, const struct node *node)
     const uint8_t *name = open_name(c, node->name_size);
     bool wildcard = !apex && name[0] == 1 && name[1] == '*';
     if (wildcard) {
-        struct open_node *up = &c->path[c->depth - 1];
+        struct open_node *up = &c->now.path[c->now.depth - 1];
         up->star_met = true;
-        if (up->node->star != ref_of(c, node)) {
+        if (up->node->star != ref_of(c->check, node)) {
             return broken(c, node, "a wildcard that its parent doesn't know");
         }
     }
     uint8_t flags = wildcard ? NODE_WILDCARD : 0;
     bool has_ns = false;
     error = check_rrsets(c, node, wildcard, &flags, &has_ns);
-    return error == RR_OK ? check_place(c, node, flags, has_ns) : error;
+    if (error == RR_OK) {
+        error = check_place(c, node, flags, has_ns);
+    }
+    if (error != RR_OK) {
+        return error;
+    }
+    const char *fault =
+        tree_walk_take(&c->now.tree, node_key(node), node->key_size, ref_of(c->check, node), common);
+    return fault == NULL ? RR_OK : broken(c, c->check->zone->radix, fault);
 }
 
-static int check_nodes(struct check *c)
+/* That a node begins at ref. */
+static void mark_node(struct part *c, arena_ref ref)
 {
-    const struct zone_head *head = c->zone->head;
-    arena_ref ref = head->apex;
-    const struct node *node;
+    uint64_t bit = (uint64_t)1 << ref % BITS;
+    if (ref / BITS == c->shared_word) {
+        c->shared_bits |= bit;
+    } else {
+        c->check->map[ref / BITS] |= bit;
+    }
+}
+
+static int check_nodes(struct part *c)
+{
+    const struct check *check = c->check;
+    const struct zone_head *head = check->zone->head;
+    const struct node *node = c->now.before;
+    arena_ref ref = node == NULL ? head->apex : ref_of(check, node) + node->size / ARENA_UNIT;
+    arena_ref last = c->last == NULL ? head->last : ref_of(check, c->last);
+    c->shared_word = ref / BITS;
     do {
-        if (!is_inside(c, ref, sizeof *node) || c->count == head->nodes) {
+        if (!is_inside(check, ref, sizeof *node) || c->nodes == head->nodes || ref > last) {
             return broken(c, head, "nodes don't end where the head says");
         }
-        node = arena_at(&c->zone->arena, ref);
+        node = arena_at(&check->zone->arena, ref);
         int error = check_node(c, node);
         if (error != RR_OK) {
             return error;
         }
-        size_t common = 0;
-        if (c->before != NULL) {
-            common = key_common(node_key(c->before), c->before->key_size, node_key(node),
-                                node->key_size);
-        }
-        c->nodes[c->count] = ref;
-        c->common[c->count++] = (uint16_t)common;
-        c->before = node;
+        mark_node(c, ref);
+        c->nodes++;
+        c->now.before = node;
         ref += node->size / ARENA_UNIT;
-    } while (ref_of(c, node) != head->last);
-    if (c->count != head->nodes || c->rrsets != head->rrsets || c->records != head->records) {
-        return broken(c, head, "the head's counts are not the zone's");
+    } while (ref_of(check, node) != last);
+    return RR_OK;
+}
+
+/* --- parts --- */
+
+/* Whether these are a node and its ancestors, up to the apex, by key and size of name. */
+static bool are_ancestors(const struct check *c, const struct node *const *up, size_t depth,
+                          const uint8_t *name, size_t size)
+{
+    for (size_t i = 0; i < depth; i++) {
+        if (up[i]->name_size != size || memcmp(node_key(up[i]), node_key(up[0]), up[i]->key_size)) {
+            return false;
+        }
+        if (i + 1 < depth) {
+            if (size <= c->zone->head->apex_size) {
+                return false;
+            }
+            size -= 1u + *name;
+            name += 1u + *name;
+        }
     }
-    return close_nodes(c, NULL, 0);
+    return up[depth - 1]->key_size == 0 && size == c->zone->head->apex_size;
 }
 
-/* --- the search tree --- */
-
-static struct radix_key tree_key(const void *context, size_t index)
+/*
+ * Makes of c->now what the file says of the place after the node at ref. It need not be true, but
+ * must be such that going on from there stays in bounds: so the open nodes must be in the image,
+ * and their names those of one another's ancestors. False where that is not so.
+ */
+static bool place_at(struct part *c, arena_ref ref)
 {
-    const struct check *c = context;
-    const struct node *node = zone_at(c->zone, c->nodes[index]);
-    return (struct radix_key){node_key(node), node->key_size};
+    const struct check *check = c->check;
+    struct place *place = &c->now;
+    const struct node *up[NAME_MAX_LABELS + 1];
+    size_t depth = 0;
+    for (arena_ref at = ref; at != 0 || depth == 0; at = up[depth - 1]->parent) {
+        const struct node *node = arena_at(&check->zone->arena, at);
+        if (depth == NAME_MAX_LABELS + 1 || !is_inside(check, at, sizeof *node) ||
+            !is_inside(check, at, sizeof *node + node->key_size) ||
+            (depth > 0 && node->key_size >= up[depth - 1]->key_size)) {
+            return false;
+        }
+        up[depth++] = node;
+    }
+    uint8_t name[NAME_MAX_OCTETS];
+    size_t size = key_to_name(node_key(up[0]), up[0]->key_size, check->zone->head->apex_name, name);
+    if (size == 0 || !are_ancestors(check, up, depth, name, size)) {
+        return false;
+    }
+    uint8_t *open = open_name(c, size);
+    for (size_t i = 0; i < size; i++) {
+        open[i] = name_lower(name[i]);
+    }
+    bool hides = false;
+    for (size_t i = 0; i < depth; i++) {
+        const struct node *node = up[depth - 1 - i];
+        hides |= (node->flags & NODE_DNAME) != 0 && node->cut == 0;
+        place->path[i] = (struct open_node){
+            .node = node, .hides = hides, .star_met = node->star != 0 && node->star <= ref};
+    }
+    place->depth = depth;
+    place->before = up[0];
+    return true;
 }
 
-static uint32_t tree_value(const void *context, size_t index)
+/* Whether the part that ended at `before` knows there what the next one began with. */
+static bool places_meet(const struct place *before, const struct place *begin,
+                        struct place *after)
 {
-    const struct check *c = context;
-    return c->nodes[index];
+    if (before->before != begin->before || before->depth != begin->depth) {
+        return false;
+    }
+    for (size_t i = 0; i < before->depth; i++) {
+        const struct open_node *a = &before->path[i], *b = &begin->path[i];
+        if (a->node != b->node || a->hides != b->hides || a->star_met != b->star_met) {
+            return false;
+        }
+    }
+    return tree_walk_meets(&before->tree, &begin->tree, &after->tree);
 }
 
-static int check_tree(struct check *c)
+/* Divides the nodes into up to `wanted` parts of about as many octets. */
+static int begin_parts(struct check *c, size_t wanted)
 {
     const struct zone_head *head = c->zone->head;
-    size_t size = (size_t)head->radix_size * sizeof(struct radix_entry);
-    if (!is_inside(c, head->radix, size) || radix_count(c->common, c->count) != head->radix_size) {
-        return broken(c, head, "the search tree isn't as large as the head says");
+    tree_walk_begin(&c->parts[0].now.tree, c->zone->radix, head->radix_size);
+    uint64_t span = head->last > head->apex ? head->last - head->apex : 0;
+    for (size_t i = 1; i < wanted; i++) {
+        struct part *part = &c->parts[c->count];
+        part->check = c;
+        arena_ref leaf, near = head->apex + (arena_ref)(span * i / wanted);
+        if (!tree_walk_at(&part->now.tree, c->zone->radix, head->radix_size, near, &leaf) ||
+            !place_at(part, leaf)) {
+            return broken(&c->parts[0], c->zone->radix, "the search tree isn't that of the names");
+        }
+        arena_ref begin = c->count > 1 ? ref_of(c, part[-1].now.before) : head->apex;
+        if (leaf <= begin || leaf >= head->last) {
+            memset(part, 0, sizeof *part); /* one node as large as a part */
+            continue;
+        }
+        part->begin = part->now;
+        c->parts[c->count - 1].last = part->now.before;
+        c->count++;
     }
-    struct radix_entry *entries = malloc(size);
-    if (entries == NULL) {
-        return RR_ENOMEM;
-    }
-    struct radix_source source = {
-        .count = c->count, .key = tree_key, .value = tree_value, .context = c};
-    radix_build(&source, c->common, entries);
-    c->zone->radix = zone_at(c->zone, head->radix);
-    bool same = memcmp(entries, c->zone->radix, size) == 0;
-    free(entries);
-    return same ? RR_OK : broken(c, c->zone->radix, "the search tree isn't that of the names");
+    return RR_OK;
 }
 
-/* --- what needs the tree --- */
-
-/* The node of a name, found by the checked tree; 0 where it has none. */
-static arena_ref find_node(const struct check *c, const uint8_t *name)
+/* A part that no thread has taken yet, or NULL. */
+static struct part *next_part(struct check *c)
 {
-    if (!name_is_under(name, c->zone->head->apex_name)) {
-        return 0;
+    size_t i = atomic_fetch_add(&c->next, 1);
+    return i < c->count ? &c->parts[i] : NULL;
+}
+
+static void run_nodes(void *context)
+{
+    struct part *part;
+    while ((part = next_part(context)) != NULL) {
+        part->error = check_nodes(part);
     }
+}
+
+/* Has work done for all parts, by a thread for each. */
+static void run_parts(struct check *c, void (*work)(void *context))
+{
+    atomic_store(&c->next, 0);
+    crew_run(c->count, work, c);
+}
+
+/* The error of the first part that has one; its fault is then parts[0]'s. */
+static int parts_error(struct check *c)
+{
+    for (size_t i = 0; i < c->count; i++) {
+        if (c->parts[i].error != RR_OK) {
+            c->parts[0].fault = c->parts[i].fault;
+            return c->parts[i].error;
+        }
+    }
+    return RR_OK;
+}
+
+/* All nodes and the tree over them, and that the parts are one whole. */
+static int check_parts(struct check *c)
+{
+    const struct zone_head *head = c->zone->head;
+    struct part *first = &c->parts[0], *end = &c->parts[c->count - 1];
+    run_parts(c, run_nodes);
+    int error = parts_error(c);
+    uint64_t nodes = 0, rrsets = 0, records = 0;
+    for (size_t i = 0; i < c->count && error == RR_OK; i++) {
+        struct part *part = &c->parts[i];
+        if (i > 0 && !places_meet(&part[-1].now, &part->begin, &part->now)) {
+            return broken(first, part->begin.before, "a node that isn't what its place makes it");
+        }
+        c->map[part->shared_word] |= part->shared_bits;
+        nodes += part->nodes;
+        rrsets += part->rrsets;
+        records += part->records;
+    }
+    if (error == RR_OK &&
+        (nodes != head->nodes || rrsets != head->rrsets || records != head->records)) {
+        return broken(first, head, "the head's counts are not the zone's");
+    }
+    if (error == RR_OK) {
+        error = close_nodes(end, -1);
+        first->fault = end->fault;
+    }
+    if (error == RR_OK && !tree_walk_ended(&end->now.tree)) {
+        return broken(first, head, "the search tree isn't as large as the head says");
+    }
+    return error;
+}
+
+/* --- what needs all nodes --- */
+
+/* Whether the node at ref, wherever that is, is this name's. */
+static bool is_node_of(const struct check *c, arena_ref ref, const uint8_t *name)
+{
+    if ((size_t)ref * ARENA_UNIT >= c->end || (c->map[ref / BITS] >> ref % BITS & 1) == 0 ||
+        !name_is_under(name, c->zone->head->apex_name)) {
+        return false;
+    }
+    const struct node *node = zone_at(c->zone, ref);
     struct key key;
-    struct zone_match match;
     key_from_name(name, &key);
-    zone_lookup(c->zone, &key, &match);
-    return match.node != NULL ? ref_of(c, match.node) : 0;
+    size_t skip = c->zone->head->apex_key_size;
+    return node->key_size == key.size - skip &&
+           memcmp(node_key(node), key.symbols + skip, node->key_size) == 0;
 }
 
 /* Whether an entry is one for a record of this RDATA, at a node. */
@@ -370,10 +591,11 @@ static bool is_target_good(const struct check *c, const struct node *node, uint1
     if ((entry->flags & ~free_flags) != wanted) {
         return false;
     }
-    return entry->node == 0 || entry->node == (self ? ref_of(c, node) : find_node(c, target));
+    return entry->node == 0 ||
+           (self ? entry->node == ref_of(c, node) : is_node_of(c, entry->node, target));
 }
 
-static int check_targets_of(struct check *c, const struct node *node, const struct rrset *rrset,
+static int check_targets_of(struct part *c, const struct node *node, const struct rrset *rrset,
                             const uint8_t *owner, uint8_t *rdata)
 {
     const struct rrset_target *targets = rrset_targets(rrset);
@@ -384,7 +606,7 @@ static int check_targets_of(struct check *c, const struct node *node, const stru
             return broken(c, node, "a target that no record has");
         }
         if (targets[i].position == at) {
-            if (!is_target_good(c, node, rrset->type, rdata, &targets[i])) {
+            if (!is_target_good(c->check, node, rrset->type, rdata, &targets[i])) {
                 return broken(c, node, "a target that isn't what its record says");
             }
             i++;
@@ -393,44 +615,49 @@ static int check_targets_of(struct check *c, const struct node *node, const stru
     return RR_OK;
 }
 
-static int check_targets(struct check *c)
+static int check_targets(struct part *c, uint8_t *rdata)
 {
-    if (!c->targets) {
-        return RR_OK;
-    }
-    uint8_t *rdata = malloc(MESSAGE_MAX);
-    if (rdata == NULL) {
-        return RR_ENOMEM;
-    }
-    int error = RR_OK;
-    const struct node *node = zone_first(c->zone);
-    for (; node != NULL && error == RR_OK; node = zone_next(c->zone, node)) {
+    for (size_t at = 0; at < c->target_count; at++) {
+        const struct node *node = zone_at(c->check->zone, c->targets[at]);
         const struct rrset *rrset = node_first_rrset(node);
-        for (unsigned i = 0; i < node->rrsets && error == RR_OK; i++) {
-            if (rrset->targets > 0) {
-                uint8_t owner[NAME_MAX_OCTETS];
-                node_name(c->zone, node, owner);
-                error = check_targets_of(c, node, rrset, owner, rdata);
+        uint8_t owner[NAME_MAX_OCTETS];
+        node_name(c->check->zone, node, owner);
+        for (unsigned i = 0; i < node->rrsets; i++) {
+            int error = rrset->targets > 0 ? check_targets_of(c, node, rrset, owner, rdata) : RR_OK;
+            if (error != RR_OK) {
+                return error;
             }
             rrset = rrset_next(rrset);
         }
     }
-    free(rdata);
-    return error;
+    return RR_OK;
+}
+
+static void run_targets(void *context)
+{
+    struct part *part;
+    while ((part = next_part(context)) != NULL) {
+        if (part->target_count > 0) {
+            uint8_t *rdata = malloc(MESSAGE_MAX);
+            part->error = rdata != NULL ? check_targets(part, rdata) : RR_ENOMEM;
+            free(rdata);
+        }
+    }
 }
 
 /* The apex's SOA, and its double for negative answers. */
-static int check_soa(struct check *c)
+static int check_soa(struct part *c)
 {
-    const struct zone_head *head = c->zone->head;
-    const struct rrset *soa = node_rrset(zone_first(c->zone), RRTYPE_SOA);
-    if (soa == NULL || !is_inside(c, head->negative_soa, rrset_span(soa))) {
+    const struct zone_head *head = c->check->zone->head;
+    const struct zone *zone = c->check->zone;
+    const struct rrset *soa = node_rrset(zone_first(zone), RRTYPE_SOA);
+    if (soa == NULL || !is_inside(c->check, head->negative_soa, rrset_span(soa))) {
         return broken(c, head, "no SOA");
     }
     const uint8_t *end = soa->block + soa->block_size;
     uint32_t minimum = wire_get_u32(end - 4);
     uint32_t ttl = rrset_ttl(soa);
-    const struct rrset *negative = zone_at(c->zone, head->negative_soa);
+    const struct rrset *negative = zone_at(zone, head->negative_soa);
     const size_t ttl_at = offsetof(struct rrset, block) + 6;
     if (head->serial != wire_get_u32(end - 20) || memcmp(negative, soa, ttl_at) != 0 ||
         rrset_ttl(negative) != (minimum < ttl ? minimum : ttl) ||
@@ -441,33 +668,44 @@ static int check_soa(struct check *c)
     return RR_OK;
 }
 
-static int check_all(struct check *c)
+static int check_all(struct check *c, size_t wanted)
 {
-    int error = check_nodes(c);
+    struct part *first = &c->parts[0];
+    int error = check_head(first);
     if (error == RR_OK) {
-        error = check_tree(c);
+        error = begin_parts(c, wanted);
     }
     if (error == RR_OK) {
-        error = check_soa(c);
+        error = check_parts(c);
     }
-    return error == RR_OK ? check_targets(c) : error;
+    if (error == RR_OK) {
+        error = check_soa(first);
+    }
+    if (error == RR_OK) {
+        run_parts(c, run_targets);
+        error = parts_error(c);
+    }
+    return error;
 }
 
-int image_check(struct zone *zone, struct image_fault *fault)
+int image_check(struct zone *zone, size_t threads, struct image_fault *fault)
 {
-    struct check *c = calloc(1, sizeof *c);
-    if (c == NULL) {
-        return RR_ENOMEM;
+    struct check c = {.zone = zone, .end = zone->arena.used, .count = 1};
+    size_t wanted = c.end / PART_OCTETS + 1;
+    wanted = wanted < threads ? wanted : threads;
+    wanted = wanted > 0 ? wanted : 1;
+    c.map = calloc(c.end / ARENA_UNIT / BITS + 1, sizeof *c.map);
+    c.parts = calloc(wanted, sizeof *c.parts);
+    int error = RR_ENOMEM;
+    if (c.map != NULL && c.parts != NULL) {
+        c.parts[0].check = &c;
+        error = check_all(&c, wanted);
+        *fault = c.parts[0].fault;
+        for (size_t i = 0; i < wanted; i++) {
+            free(c.parts[i].targets);
+        }
     }
-    *c = (struct check){.zone = zone, .fault = fault, .end = zone->arena.used};
-    int error = check_head(c);
-    if (error == RR_OK) {
-        c->nodes = malloc((size_t)zone->head->nodes * sizeof *c->nodes + 1);
-        c->common = malloc((size_t)zone->head->nodes * sizeof *c->common + 1);
-        error = c->nodes != NULL && c->common != NULL ? check_all(c) : RR_ENOMEM;
-    }
-    free(c->nodes);
-    free(c->common);
-    free(c);
+    free(c.map);
+    free(c.parts);
     return error;
 }

@@ -17,6 +17,7 @@
 #include <xxhash.h>
 
 #include "base/err.h"
+#include "zone/image.h"
 #include "zone/lexer.h"
 
 enum { READ_STEP = 1 << 20, HUGE_PAGE = 2 << 20 };
@@ -138,7 +139,7 @@ static void take_stat(struct source_file *file, const struct stat *st, int64_t r
     file->read_ns = read_ns;
 }
 
-static int64_t now_ns(void)
+int64_t source_now(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
@@ -175,7 +176,7 @@ int source_read(struct source_list *list, const char *path, struct source_text *
     bool again = !file->missing; /* included twice */
     file->missing = true;
     struct stat st;
-    int64_t read_ns = now_ns(); /* before reading: a change meanwhile is then not old */
+    int64_t read_ns = source_now(); /* before reading: a change meanwhile is then not old */
     int fd = open_file(path, &st);
     if (fd < 0) {
         return fd;
@@ -224,6 +225,15 @@ static int hash_file(int fd, uint64_t hash[2])
     return error;
 }
 
+/* The checksum in the header of the image that fd gives: with the size it stands for all there is. */
+static int hash_image(int fd, uint64_t hash[2])
+{
+    struct image_header header = {0};
+    ssize_t n = read_whole(fd, (char *)&header, sizeof header);
+    memcpy(hash, header.checksum, sizeof header.checksum);
+    return n < 0 ? RR_EIO : RR_OK;
+}
+
 static bool untouched(const struct source_file *file, const struct stat *st)
 {
     return file->device == st->st_dev && file->inode == st->st_ino &&
@@ -238,15 +248,19 @@ static bool file_changed(struct source_file *file)
     if (!file->missing && stat(file->path, &st) == 0 && untouched(file, &st)) {
         return false;
     }
-    int64_t read_ns = now_ns();
+    int64_t read_ns = source_now();
     int fd = open_file(file->path, &st);
     if (fd < 0) {
         return !file->missing;
     }
     uint64_t hash[2] = {0};
-    int error = file->missing ? RR_OK : hash_file(fd, hash);
+    int error = file->missing ? RR_OK
+                : file->image ? hash_image(fd, hash)
+                              : hash_file(fd, hash);
     close(fd);
-    if (file->missing || error != RR_OK || hash[0] != file->hash[0] || hash[1] != file->hash[1]) {
+    bool cut = file->image && (uint64_t)st.st_size != file->size;
+    if (file->missing || error != RR_OK || cut || hash[0] != file->hash[0] ||
+        hash[1] != file->hash[1]) {
         return true;
     }
     take_stat(file, &st, read_ns);
@@ -261,6 +275,51 @@ bool source_list_changed(struct source_list *list)
         }
     }
     return false;
+}
+
+int source_add_image(struct source_list *list, const char *path, const struct stat *st,
+                     int64_t read_ns, const uint8_t checksum[16])
+{
+    struct source_file *file = entry_for(list, path);
+    if (file == NULL) {
+        return RR_ENOMEM;
+    }
+    take_stat(file, st, read_ns);
+    memcpy(file->hash, checksum, sizeof file->hash);
+    file->missing = false;
+    file->image = true;
+    return RR_OK;
+}
+
+void source_list_hash(const struct source_list *list, uint8_t hash[16])
+{
+    uint64_t chain[4] = {0};
+    for (size_t i = 0; i < list->count; i++) {
+        memcpy(chain + 2, list->files[i].hash, 2 * sizeof *chain);
+        XXH128_hash_t digest = XXH3_128bits(chain, sizeof chain);
+        chain[0] = digest.high64;
+        chain[1] = digest.low64;
+    }
+    memcpy(hash, chain, 16);
+}
+
+int source_list_copy(const struct source_list *from, struct source_list *to)
+{
+    *to = (struct source_list){0};
+    to->files = calloc(from->count > 0 ? from->count : 1, sizeof *to->files);
+    if (to->files == NULL) {
+        return RR_ENOMEM;
+    }
+    for (; to->count < from->count; to->count++) {
+        struct source_file *file = &to->files[to->count];
+        *file = from->files[to->count];
+        file->path = strdup(file->path);
+        if (file->path == NULL) {
+            source_list_clear(to);
+            return RR_ENOMEM;
+        }
+    }
+    return RR_OK;
 }
 
 void source_list_clear(struct source_list *list)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 /* One file as it was read. */
 struct source_file {
@@ -18,7 +19,8 @@ struct source_file {
     uint64_t device, inode, size;
     int64_t mtime_ns, ctime_ns;
     int64_t read_ns;     /* wall clock when it was read, to know a change in the same tick */
-    uint64_t hash[2];    /* XXH3, 128 bits, of the content */
+    uint64_t hash[2];    /* XXH3, 128 bits, of the content; of an image, its header's checksum */
+    bool image;          /* a zone image, served as it is */
     bool missing;        /* it could not be read; any content later is a change */
 };
 
@@ -47,6 +49,22 @@ void source_text_free(struct source_text *text);
  * Where the content is the same the new time stamps are taken over.
  */
 bool source_list_changed(struct source_list *list);
+
+/* The wall clock as read_ns has it. */
+int64_t source_now(void);
+
+/*
+ * Adds a zone image that has been read: st and read_ns are of before the reading, checksum that
+ * of its header. Returns 0 or RR_ENOMEM.
+ */
+int source_add_image(struct source_list *list, const char *path, const struct stat *st,
+                     int64_t read_ns, const uint8_t checksum[16]);
+
+/* One hash over what all files held, in their order. */
+void source_list_hash(const struct source_list *list, uint8_t hash[16]);
+
+/* Returns 0 and a copy to be cleared, or RR_ENOMEM. */
+int source_list_copy(const struct source_list *from, struct source_list *to);
 
 void source_list_clear(struct source_list *list);
 

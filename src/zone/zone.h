@@ -92,7 +92,7 @@ enum {
     RRSET_REACH = 0xfff,
     ZONE_MAGIC = 0x7a6f6e65,       /* struct zone */
     ZONE_IMAGE_MAGIC = 0x525a4e45, /* struct zone_head */
-    ZONE_IMAGE_VERSION = 1,        /* to be raised with any change of what an image looks like */
+    ZONE_IMAGE_VERSION = 2,        /* to be raised with any change of what an image looks like */
 };
 
 /* First in the arena, at ref 1. */

@@ -110,12 +110,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         image = image_copy(data + 1, size - 1);
     }
     struct image_header header;
-    image_header(image.data + HEAD, image.size - HEAD, &header);
+    image_header(image.data + HEAD, image.size - HEAD, NULL, &header);
     memcpy(image.data, &header, HEAD);
 
     struct diag diag = {0};
     struct zone *zone;
-    if (image_parse("fuzz", image.data, image.size, &zone, &diag) == 0) {
+    if (image_parse("fuzz", image.data, image.size, 1, &zone, &diag) == 0) {
         desk_walk(&desk, zone, check_answer, NULL);
     }
     diag_clear(&diag);

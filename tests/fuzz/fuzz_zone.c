@@ -90,12 +90,12 @@ static void check_image(const struct zone *zone)
     size_t size = zone->arena.used;
     uint8_t *image = malloc(sizeof header + size);
     require(image != NULL, "no memory", NULL);
-    image_header(zone->arena.base, size, &header);
+    image_header(zone->arena.base, size, NULL, &header);
     memcpy(image, &header, sizeof header);
     memcpy(image + sizeof header, zone->arena.base, size);
     struct diag diag = {0};
     struct zone *again;
-    require(image_parse("image", image, sizeof header + size, &again, &diag) == RR_OK,
+    require(image_parse("image", image, sizeof header + size, 1, &again, &diag) == RR_OK,
             "an image is refused", &diag);
     check_same(zone, again, "an image makes another zone");
     zone_unref(again);

@@ -45,7 +45,7 @@ struct craft craft_of(const struct zone *zone)
 {
     struct craft c = {.size = CRAFT_HEAD + zone->arena.used};
     struct image_header header;
-    image_header(zone->arena.base, zone->arena.used, &header);
+    image_header(zone->arena.base, zone->arena.used, NULL, &header);
     c.data = malloc(c.size);
     memcpy(c.data, &header, CRAFT_HEAD);
     memcpy(c.data + CRAFT_HEAD, zone->arena.base, zone->arena.used);
@@ -72,7 +72,7 @@ void craft_free(struct craft *c)
 void craft_mend(uint8_t *data, size_t size)
 {
     struct image_header header;
-    image_header(data + CRAFT_HEAD, size - CRAFT_HEAD, &header);
+    image_header(data + CRAFT_HEAD, size - CRAFT_HEAD, NULL, &header);
     memcpy(data, &header, CRAFT_HEAD);
 }
 
@@ -101,7 +101,7 @@ arena_ref craft_ref(const struct craft *c, const void *at)
 struct zone *craft_parse(const void *data, size_t size, struct diag *diag)
 {
     struct zone *zone = (void *)&desk;
-    int error = image_parse("x.img", data, size, &zone, diag);
+    int error = image_parse("x.img", data, size, 1, &zone, diag);
     if (error == RR_OK) {
         ck_assert_ptr_nonnull(zone);
         ck_assert_uint_eq(diag->faults, 0);

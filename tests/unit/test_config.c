@@ -208,7 +208,7 @@ START_TEST(off_values)
     config_free(
         good("{\"server\": {\"rate_limit\": {\"responses_per_second\": 0, \"slip\": 2,\n"
              "  \"exempt\": []}}, \"metrics\": {\"listen\": \"\"}, \"log\": {\"queries\": false},\n"
-             " \"image_directory\": \"\", \"dnssec\": {}, \"zones\": [{\"name\": \"a\",\n"
+             " \"dnssec\": {}, \"zones\": [{\"name\": \"a\",\n"
              "  \"dnssec\": \"\"}], \"proxy\": {\"allow\": [\"127.0.0.0/8\", \"::1/128\"],\n"
              "  \"cache\": {\"size\": \"64M\", \"ttl_min\": \"0s\", \"ttl_max\": \"1d\",\n"
              "    \"negative_ttl_max\": \"1h\", \"stale\": \"1h\", \"prefetch\": true},\n"
@@ -384,8 +384,6 @@ static const struct {
      "is accepted)\n"},
     {"{\"metrics\": {\"listen\": \"127.0.0.1:9100\"}}",
      "rrdns.json:1: metrics.listen: not available in this version (only \"\" is accepted)\n"},
-    {"{\"image_directory\": \"/x\"}",
-     "rrdns.json:1: image_directory: not available in this version (only \"\" is accepted)\n"},
     {"{\"log\": {\"queries\": true}}",
      "rrdns.json:1: log.queries: not available in this version (only false is accepted)\n"},
     {"{\"proxy\": {\"upstreams\": {\"r\": {\"servers\": [\"192.0.2.1\"], \"select\": \"fastest\","

@@ -95,7 +95,7 @@ static struct zone *read_good(const char *path)
 {
     struct diag diag = {0};
     struct zone *zone;
-    int error = image_read(path, &zone, &diag);
+    int error = image_read(path, 1, NULL, &zone, &diag);
     ck_assert_msg(error == RR_OK, "%s: %s", rr_strerror(error),
                   diag.faults > 0 ? diag_first_fault(&diag) : strerror(errno));
     return zone;
@@ -106,7 +106,7 @@ static void round_trip(struct zone *zone)
 {
     const char *folder = folder_new();
     const char *path = in_folder(folder, "zone.img");
-    ck_assert_int_eq(image_write(zone, path), RR_OK);
+    ck_assert_int_eq(image_write(zone, NULL, path), RR_OK);
     ck_assert_uint_eq(folder_entries(folder), 1);
     struct zone *again = read_good(path);
 
@@ -211,7 +211,7 @@ START_TEST(what_is_no_image_file)
     const char *folder = folder_new();
     struct diag diag = {0};
     struct zone *zone;
-    ck_assert_int_eq(image_read(in_folder(folder, "none"), &zone, &diag), RR_EIO);
+    ck_assert_int_eq(image_read(in_folder(folder, "none"), 1, NULL, &zone, &diag), RR_EIO);
     ck_assert_int_eq(errno, ENOENT);
     ck_assert_uint_eq(diag.faults, 0);
 
@@ -219,7 +219,7 @@ START_TEST(what_is_no_image_file)
     ck_assert_int_eq(mkfifo(fifo, 0600), 0);
     const char *const others[] = {fifo, folder, "/dev/null"};
     for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(image_read(others[i], &zone, &diag), RR_EFORMAT);
+        ck_assert_int_eq(image_read(others[i], 1, NULL, &zone, &diag), RR_EFORMAT);
         ck_assert_ptr_null(zone);
         ck_assert_ptr_nonnull(strstr(diag_first_fault(&diag), ": not a regular file"));
         diag_clear(&diag);
@@ -235,12 +235,12 @@ START_TEST(failed_writes_leave_nothing)
     const char *path = in_folder(folder, "zone.img");
     struct zone *zone = make_zone("example.", craft_rich_text);
     struct zone *small = make_zone("example.", MAKE_APEX);
-    ck_assert_int_eq(image_write(small, path), RR_OK);
+    ck_assert_int_eq(image_write(small, NULL, path), RR_OK);
 
     signal(SIGXFSZ, SIG_IGN);
     struct rlimit limit = {CRAFT_HEAD + small->arena.used, RLIM_INFINITY};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    ck_assert_int_eq(image_write(zone, path), RR_EIO);
+    ck_assert_int_eq(image_write(zone, NULL, path), RR_EIO);
     ck_assert_int_eq(errno, EFBIG);
     limit.rlim_cur = RLIM_INFINITY;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
@@ -249,17 +249,17 @@ START_TEST(failed_writes_leave_nothing)
     ck_assert_uint_eq(kept->arena.used, small->arena.used);
     zone_unref(kept);
 
-    ck_assert_int_eq(image_write(zone, in_folder(folder, "no/zone.img")), RR_EIO);
+    ck_assert_int_eq(image_write(zone, NULL, in_folder(folder, "no/zone.img")), RR_EIO);
     ck_assert_int_eq(errno, ENOENT);
     const char *taken = in_folder(folder, "taken");
     ck_assert_int_eq(mkdir(taken, 0700), 0);
-    ck_assert_int_eq(image_write(zone, taken), RR_EIO);
+    ck_assert_int_eq(image_write(zone, NULL, taken), RR_EIO);
     ck_assert_int_eq(errno, EISDIR);
     ck_assert_int_eq(rmdir(taken), 0);
     ck_assert_uint_eq(folder_entries(folder), 1);
 
     path = in_folder(folder, "zone.img");
-    ck_assert_int_eq(image_write(zone, path), RR_OK);
+    ck_assert_int_eq(image_write(zone, NULL, path), RR_OK);
     kept = read_good(path);
     ck_assert_uint_eq(kept->arena.used, zone->arena.used);
     zone_unref(kept);
@@ -297,7 +297,7 @@ START_TEST(header_messages)
     craft_refused(c.data, c.size, "byte order");
     *header = good;
     header->version++;
-    craft_refused(c.data, c.size, "zone image of version 2; this program's is 1");
+    craft_refused(c.data, c.size, "zone image of version 3; this program's is 2");
     *header = good;
     header->size += 8;
     craft_refused(c.data, c.size, "cut short");
@@ -455,14 +455,14 @@ START_TEST(every_allocation_fails)
         ck_assert_int_lt(++before, 100);
         struct diag diag = {0};
         allocations_left = before;
-        int error = image_parse("x", c.data, c.size, &zone, &diag);
+        int error = image_parse("x", c.data, c.size, 1, &zone, &diag);
         allocations_left = -1;
         ck_assert_int_eq(error, zone != NULL ? RR_OK : RR_ENOMEM);
         ck_assert_uint_eq(diag.faults, 0);
     }
     ck_assert_int_gt(before, 5);
     allocations_left = 0;
-    int error = image_write(zone, path);
+    int error = image_write(zone, NULL, path);
     int reason = errno;
     allocations_left = -1;
     ck_assert_int_eq(error, RR_EIO);
@@ -480,7 +480,7 @@ START_TEST(more_than_there_is)
     const char *folder = folder_new();
     const char *path = in_folder(folder, "large.img");
     struct image_header header;
-    image_header("", 0, &header);
+    image_header("", 0, NULL, &header);
     header.size = (uint64_t)1 << 30;
     int fd = open(path, O_WRONLY | O_CREAT, 0600);
     ck_assert_int_eq(write(fd, &header, CRAFT_HEAD), CRAFT_HEAD);
@@ -490,7 +490,7 @@ START_TEST(more_than_there_is)
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &limit), 0);
     struct diag diag = {0};
     struct zone *zone;
-    ck_assert_int_eq(image_read(path, &zone, &diag), RR_ENOMEM);
+    ck_assert_int_eq(image_read(path, 1, NULL, &zone, &diag), RR_ENOMEM);
     ck_assert_ptr_null(zone);
     folder_free(folder);
 }

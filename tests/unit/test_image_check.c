@@ -106,7 +106,7 @@ START_TEST(broken_names)
     craft_node(&c, "www.example.")->name_size++;
     craft_broken(&c, "a name of another size than its key");
     c = craft_rich();
-    ((uint8_t *)(uintptr_t)node_key(craft_node(&c, "ns.example.")))[0]++;
+    ((uint8_t *)(uintptr_t)node_key(craft_node(&c, "ns.example.")))[0] -= 10;
     craft_broken(&c, "names out of order");
     c = craft_rich();
     struct node *mail = craft_node(&c, "mail.example.");
@@ -385,7 +385,14 @@ START_TEST(broken_trees)
     }
     c = craft_rich();
     c.head->radix_size--;
+    craft_broken(&c, "the search tree isn't that of the names");
+    c = craft_rich();
+    c.head->radix_size -= c.head->radix_size;
     craft_broken(&c, "the search tree isn't as large as the head says");
+    c = craft_rich();
+    c.head->radix -= 2;
+    c.head->radix_size += 1;
+    craft_broken(&c, "the search tree isn't that of the names");
     c = craft_rich();
     c.head->radix = 0;
     craft_broken(&c, "the search tree isn't as large as the head says");
