@@ -7,7 +7,8 @@
  *  3. the bookkeeping, under the lock, so that `rrdnsctl zone` never tells of what isn't served;
  *  4. the result, to everyone who waits for it.
  *
- * So a job takes effect whole or, with an error, not at all; a zone that fails is no error of the
+ * So a job takes effect whole or, with an error, not at all, but for the few zones that a hint
+ * says have changed: they go all this way ahead of the others. A zone that fails is no error of the
  * job. Reference counts of zones and indexes are plain integers because the coordinator alone
  * touches them (and loader_new before it runs, loader_free after it ended).
  */
@@ -24,6 +25,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "daemon/loader_images.h"
+#include "daemon/loader_job.h"
 #include "daemon/loader_result.h"
 #include "daemon/loader_table.h"
 #include "daemon/loader_work.h"
@@ -35,24 +37,7 @@ enum {
      * its free lists takes tens of milliseconds after a large load; small ones reuse what there is.
      */
     TRIM_RECORDS = 100000,
-};
-
-struct waiter {
-    struct waiter *next;
-    loader_done *done;
-    void *context;
-};
-
-struct job {
-    struct job *next;
-    struct waiter *waiters; /* the last that came is first */
-    bool all;
-    bool has_settings;
-    struct settings settings;
-    struct loader_wishes wishes; /* all */
-    char *image_directory;       /* all; NULL: none */
-    size_t count;                /* named */
-    uint8_t (*names)[NAME_MAX_OCTETS];
+    HINTS_MAX = 64, /* where more have changed it is all one which come first */
 };
 
 struct loader {
@@ -68,10 +53,15 @@ struct loader {
 
     pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
     pthread_cond_t wanted;
-    struct job *queue;
+    struct loader_job *queue;
     struct loader_table table;
     size_t serving;
     uint64_t generation;
+    size_t hints;
+    struct hint {
+        uint8_t name[NAME_MAX_OCTETS];
+        char *file;
+    } hint[HINTS_MAX];
     struct loader_slot *retired; /* used by no world any more, their counts not read yet */
     struct loader_slot *settled; /* their counts are read: to be used again */
     loader_slot_counts *slot_counts;
@@ -254,7 +244,7 @@ static void trim(const struct loader_result *result)
     }
 }
 
-static int plan_job(struct loader *loader, const struct job *job, struct loader_plan *plan)
+static int plan_job(struct loader *loader, const struct loader_job *job, struct loader_plan *plan)
 {
     if (job->all) {
         return loader_plan_all(&loader->table, loader->world, &job->wishes, &loader->slots, plan);
@@ -271,7 +261,73 @@ static int plan_job(struct loader *loader, const struct job *job, struct loader_
     return error;
 }
 
-static void run_job(struct loader *loader, const struct job *job, struct loader_result *result)
+/* ---- Hints ---- */
+
+static void forget_hints(struct loader *loader)
+{
+    while (loader->hints > 0) {
+        free(loader->hint[--loader->hints].file);
+    }
+}
+
+void loader_hint(struct loader *loader, const uint8_t *name, const char *file)
+{
+    pthread_mutex_lock(&loader->lock);
+    bool known = false;
+    for (size_t i = 0; i < loader->hints && !known; i++) {
+        known = name_equal(loader->hint[i].name, name);
+    }
+    char *copy = !known && loader->hints < HINTS_MAX ? strdup(file) : NULL;
+    if (copy != NULL) {
+        struct hint *hint = &loader->hint[loader->hints++];
+        memcpy(hint->name, name, name_size(name));
+        hint->file = copy;
+    }
+    pthread_mutex_unlock(&loader->lock);
+}
+
+/* Plans the zones of all hints that are true. */
+static int plan_hints(struct loader *loader, struct loader_plan *plan)
+{
+    const uint8_t *names[HINTS_MAX];
+    size_t count = 0;
+    pthread_mutex_lock(&loader->lock);
+    for (size_t i = 0; i < loader->hints; i++) {
+        const struct hint *hint = &loader->hint[i];
+        bool known;
+        size_t position = loader_table_find(&loader->table, hint->name, &known);
+        if (known && strcmp(loader->table.entries[position]->file, hint->file) == 0) {
+            names[count++] = hint->name;
+        }
+    }
+    int error = count == 0 ? RR_ENOENT
+                           : loader_plan_named(&loader->table, loader->world, names, count, plan);
+    forget_hints(loader);
+    pthread_mutex_unlock(&loader->lock);
+    return error;
+}
+
+/* The part of a job that hints say is urgent. Where it fails the job itself will tell. */
+static void run_hints(struct loader *loader, struct loader_result *early)
+{
+    struct loader_plan plan;
+    *early = (struct loader_result){0};
+    if (plan_hints(loader, &plan) != RR_OK) {
+        return;
+    }
+    loader_work(&plan, true, &loader->stop);
+    int error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
+    if (error == RR_OK) {
+        error = put_in_force(loader, &plan, &loader->world->settings, early);
+    }
+    if (error != RR_OK) {
+        loader_result_free(early);
+    }
+    loader_plan_free(&plan, &loader->slots, error != RR_OK);
+}
+
+static void run_job(struct loader *loader, const struct loader_job *job,
+                    struct loader_result *result)
 {
     uint64_t begin = clock_now_ns();
     bool first = loader->world == NULL;
@@ -284,6 +340,10 @@ static void run_job(struct loader *loader, const struct job *job, struct loader_
     pthread_mutex_unlock(&loader->lock);
 
     *result = (struct loader_result){0};
+    struct loader_result early = {0};
+    if (job->all && !first) {
+        run_hints(loader, &early);
+    }
     struct loader_plan plan;
     int error = plan_job(loader, job, &plan);
     if (error == RR_OK) {
@@ -306,43 +366,15 @@ static void run_job(struct loader *loader, const struct job *job, struct loader_
         }
         loader_plan_free(&plan, &loader->slots, error != RR_OK);
     }
-    if (error != RR_OK) {
+    if (error == RR_OK) {
+        loader_result_add(result, &early);
+    } else {
+        loader_result_free(&early);
         loader_result_free(result);
         result->error = error;
     }
     count_job(loader, result, first);
     trim(result);
-}
-
-static void job_free(struct job *job)
-{
-    while (job->waiters != NULL) {
-        struct waiter *next = job->waiters->next;
-        free(job->waiters);
-        job->waiters = next;
-    }
-    loader_wishes_free(&job->wishes);
-    free(job->image_directory);
-    free(job->names);
-    free(job);
-}
-
-/* Tells everyone who waits for the job, who came first first. */
-static void job_done(struct job *job, struct loader_result *result)
-{
-    struct waiter *in_order = NULL;
-    while (job->waiters != NULL) {
-        struct waiter *waiter = job->waiters;
-        job->waiters = waiter->next;
-        waiter->next = in_order;
-        in_order = waiter;
-    }
-    job->waiters = in_order;
-    for (struct waiter *w = in_order; w != NULL; w = w->next) {
-        struct loader_result its = w->next != NULL ? loader_result_copy(result) : *result;
-        w->done(w->context, &its);
-    }
-    job_free(job);
 }
 
 static void *coordinate(void *argument)
@@ -358,7 +390,7 @@ static void *coordinate(void *argument)
                !loader_images_pending(loader->images)) {
             pthread_cond_wait(&loader->wanted, &loader->lock);
         }
-        struct job *job = loader->queue;
+        struct loader_job *job = loader->queue;
         if (job == NULL && atomic_load(&loader->stop)) {
             break;
         }
@@ -374,75 +406,21 @@ static void *coordinate(void *argument)
         if (!atomic_load(&loader->stop)) {
             run_job(loader, job, &result);
         }
-        job_done(job, &result);
+        loader_job_done(job, &result);
         pthread_mutex_lock(&loader->lock);
     }
     pthread_mutex_unlock(&loader->lock);
     return NULL;
 }
 
-/* ---- Making jobs ---- */
+/* ---- Queueing jobs ---- */
 
-static struct job *job_new(const struct config *config, const struct settings *settings,
-                           const uint8_t *const *names, size_t count)
+static void job_queue(struct loader *loader, struct loader_job *job)
 {
-    struct job *job = calloc(1, sizeof *job);
-    if (job == NULL) {
-        return NULL;
-    }
-    job->all = names == NULL;
-    job->has_settings = settings != NULL;
-    if (settings != NULL) {
-        memcpy(&job->settings, settings, sizeof *settings);
-    }
-    if (job->all) {
-        bool images = config->image_directory != NULL && config->image_directory[0] != '\0';
-        job->image_directory = images ? strdup(config->image_directory) : NULL;
-        if ((images && job->image_directory == NULL) ||
-            loader_wishes_new(config, &job->wishes) != RR_OK) {
-            goto failed;
-        }
-        return job;
-    }
-    job->names = calloc(count > 0 ? count : 1, sizeof *job->names);
-    if (job->names == NULL) {
-        goto failed;
-    }
-    for (size_t i = 0; i < count; i++) {
-        memcpy(job->names[i], names[i], name_size(names[i]));
-    }
-    job->count = count;
-    return job;
-failed:
-    job_free(job);
-    return NULL;
-}
-
-/* Makes the waiting job want what the newer one wants, and its waiters wait for both. */
-static void job_merge(struct job *job, struct job *newer)
-{
-    struct loader_wishes wishes = job->wishes;
-    job->wishes = newer->wishes;
-    newer->wishes = wishes;
-    char *image_directory = job->image_directory;
-    job->image_directory = newer->image_directory;
-    newer->image_directory = image_directory;
-    if (newer->has_settings) {
-        job->has_settings = true;
-        memcpy(&job->settings, &newer->settings, sizeof job->settings);
-    }
-    newer->waiters->next = job->waiters;
-    job->waiters = newer->waiters;
-    newer->waiters = NULL;
-    job_free(newer);
-}
-
-static void job_queue(struct loader *loader, struct job *job)
-{
-    struct job **end = &loader->queue;
+    struct loader_job **end = &loader->queue;
     for (; *end != NULL; end = &(*end)->next) {
         if (job->all && (*end)->all) {
-            job_merge(*end, job);
+            loader_job_merge(*end, job);
             return;
         }
     }
@@ -467,16 +445,16 @@ int loader_reload(struct loader *loader, const struct config *config,
                   const struct settings *settings, const uint8_t *const *names, size_t count,
                   loader_done *done, void *context)
 {
-    struct job *job = job_new(config, settings, names, count);
-    struct waiter *waiter = calloc(1, sizeof *waiter);
+    struct loader_job *job = loader_job_new(config, settings, names, count);
+    struct loader_waiter *waiter = calloc(1, sizeof *waiter);
     if (job == NULL || waiter == NULL) {
         if (job != NULL) {
-            job_free(job);
+            loader_job_free(job);
         }
         free(waiter);
         return RR_ENOMEM;
     }
-    *waiter = (struct waiter){.done = done, .context = context};
+    *waiter = (struct loader_waiter){.done = done, .context = context};
     job->waiters = waiter;
 
     pthread_mutex_lock(&loader->lock);
@@ -490,7 +468,7 @@ int loader_reload(struct loader *loader, const struct config *config,
     }
     pthread_mutex_unlock(&loader->lock);
     if (!known) {
-        job_free(job);
+        loader_job_free(job);
         return RR_ENOENT;
     }
     return RR_OK;
@@ -588,6 +566,7 @@ static void on_images_ready(void *context)
 static void loader_destroy(struct loader *loader)
 {
     loader_images_free(loader->images);
+    forget_hints(loader);
     for (size_t i = 0; i < loader->table.count; i++) {
         loader_slots_give(&loader->slots, loader->table.entries[i]->slot);
         loader_entry_free(loader->table.entries[i]);
@@ -605,11 +584,11 @@ int loader_new(const struct config *config, const struct settings *settings,
                struct publisher *publisher, struct loader **loader, struct loader_result *result)
 {
     struct loader_result first;
-    struct job *job = job_new(config, settings, NULL, 0);
+    struct loader_job *job = loader_job_new(config, settings, NULL, 0);
     struct loader *made = aligned_alloc(_Alignof(struct loader), sizeof *made);
     if (job == NULL || made == NULL) {
         if (job != NULL) {
-            job_free(job);
+            loader_job_free(job);
         }
         free(made);
         return RR_ENOMEM;
@@ -620,12 +599,12 @@ int loader_new(const struct config *config, const struct settings *settings,
     pthread_cond_init(&made->wanted, NULL);
     made->images = loader_images_new(on_images_ready, made);
     if (made->images == NULL) {
-        job_free(job);
+        loader_job_free(job);
         loader_destroy(made);
         return RR_ENOMEM;
     }
     run_job(made, job, &first);
-    job_free(job);
+    loader_job_free(job);
 
     int error = first.error;
     if (error == RR_OK && pthread_create(&made->coordinator, NULL, coordinate, made) != 0) {

@@ -48,7 +48,7 @@ void loader_result_free(struct loader_result *result);
 struct loader_zone_info {
     uint8_t name[255];
     uint32_t slot;
-    bool serving; /* some version of it is in service */
+    bool serving;    /* some version of it is in service */
     bool from_image; /* which came from image_directory, not from its master file */
     uint32_t serial;
     uint64_t records, nodes, bytes;
@@ -103,6 +103,13 @@ typedef void loader_done(void *context, struct loader_result *result);
 int loader_reload(struct loader *loader, const struct config *config,
                   const struct settings *settings, const uint8_t *const *names, size_t count,
                   loader_done *done, void *context);
+
+/*
+ * Says that the file, from which the zone of that name is loaded, seems to have changed: the next
+ * reload of all zones loads it, and puts it in service, before it looks at the others. No more than
+ * that depends on it; hints past the first few, or about what isn't so, are forgotten.
+ */
+void loader_hint(struct loader *loader, const uint8_t *name, const char *file);
 
 /* Number of zones configured and of those in service; generation of the current world. */
 void loader_totals(struct loader *loader, size_t *zones, size_t *serving, uint64_t *generation);

@@ -305,7 +305,7 @@ static bool load_entry(struct loading *loading, const struct image_pack *pack,
         if (!loaded) {
             const char *reason = diag_first_fault(&diag);
             diag_warn(&item->diag, NULL, 0, "%s: loading the zone's own files instead",
-                      reason != NULL ? reason
+                      reason != NULL    ? reason
                       : error == RR_EIO ? strerror(errno)
                                         : rr_strerror(error));
         }

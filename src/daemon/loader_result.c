@@ -69,6 +69,41 @@ int loader_result_new(struct loader_plan *plan, struct loader_result *result)
     return RR_OK;
 }
 
+void loader_result_add(struct loader_result *result, struct loader_result *early)
+{
+    struct loader_zone_result *zones =
+        calloc(result->count + early->count + 1, sizeof *result->zones);
+    size_t at = 0, count = 0;
+    for (size_t i = 0; i < early->count; i++) {
+        struct loader_zone_result *zone = &early->zones[i];
+        if (zone->outcome != LOADER_LOADED) {
+            continue; /* the job came to that itself */
+        }
+        while (at < result->count && loader_name_compare(result->zones[at].name, zone->name) < 0) {
+            if (zones != NULL) {
+                zones[count++] = result->zones[at];
+            }
+            at++;
+        }
+        if (at < result->count && name_equal(result->zones[at].name, zone->name)) {
+            continue; /* it has changed once more */
+        }
+        result->loaded++;
+        result->unchanged--;
+        if (zones != NULL) {
+            zones[count++] = *zone;
+            zone->diag = (struct diag){0};
+        }
+    }
+    if (zones != NULL) {
+        memcpy(zones + count, result->zones + at, (result->count - at) * sizeof *zones);
+        result->count = count + result->count - at;
+        free(result->zones);
+        result->zones = zones;
+    }
+    loader_result_free(early);
+}
+
 static bool diag_copy(const struct diag *from, struct diag *to)
 {
     *to = (struct diag){0};

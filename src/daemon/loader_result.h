@@ -12,6 +12,12 @@
  */
 int loader_result_new(struct loader_plan *plan, struct loader_result *result);
 
+/*
+ * Adds what was loaded ahead of the result's job to what that found unchanged. Takes over and frees
+ * early; where there is no memory its zones are counted and not listed.
+ */
+void loader_result_add(struct loader_result *result, struct loader_result *early);
+
 /* For a second waiter; where there is no memory it gets the numbers without the list. */
 struct loader_result loader_result_copy(const struct loader_result *from);
 

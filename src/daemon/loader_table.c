@@ -199,7 +199,7 @@ static int table_prepare(struct loader_table *table, const struct loader_wishes 
     return error;
 }
 
-static int compare_names(const uint8_t *a, const uint8_t *b)
+int loader_name_compare(const uint8_t *a, const uint8_t *b)
 {
     struct key key_a, key_b;
     if (name_equal(a, b)) {
@@ -238,7 +238,9 @@ static int plan_merge(const struct loader_table *old, const struct world *world,
     while (at_old < old->count || at_new < plan->table.count) {
         struct loader_entry *entry = at_old < old->count ? old->entries[at_old] : NULL;
         const struct loader_wish *wish = at_new < plan->table.count ? wanted[at_new] : NULL;
-        int order = wish == NULL ? -1 : entry == NULL ? 1 : compare_names(entry->name, wish->name);
+        int order = wish == NULL    ? -1
+                    : entry == NULL ? 1
+                                    : loader_name_compare(entry->name, wish->name);
         struct loader_item *item = &plan->items[plan->count];
         if (order <= 0) {
             item->entry = entry;

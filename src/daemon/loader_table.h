@@ -69,6 +69,9 @@ struct loader_table {
 /* Frees the table itself and its reference to the index, not the entries. */
 void loader_table_clear(struct loader_table *table);
 
+/* Canonical order of two wire names: negative, zero, positive. */
+int loader_name_compare(const uint8_t *a, const uint8_t *b);
+
 /* Position of the first zone whose name is not before this one; *exact tells whether it is it. */
 size_t loader_table_find(const struct loader_table *table, const uint8_t *name, bool *exact);
 

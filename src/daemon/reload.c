@@ -22,6 +22,8 @@
 #include "daemon/apply.h"
 #include "daemon/notify.h"
 #include "daemon/report.h"
+#include "daemon/watch.h"
+#include "dns/key.h"
 #include "dns/name.h"
 
 struct request {
@@ -42,7 +44,8 @@ struct reloads {
     struct loader_result result; /* laid down by the loader's thread, then finished is set */
     _Atomic bool finished;
 
-    struct diag diag; /* of the running one, as restart */
+    struct watch *watch; /* of the zone directory */
+    struct diag diag;    /* of the running one, as restart */
     char restart[128];
     bool whole;
 
@@ -282,6 +285,45 @@ static void on_loaded(void *context, struct loader_result *result)
     wake(reloads);
 }
 
+/* The zone of that name in a configuration, or NULL. */
+static const struct config_zone *find_zone(const struct config *config, const uint8_t *name)
+{
+    struct key wanted, key;
+    key_from_name(name, &wanted);
+    size_t low = 0, high = config->zones;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        key_from_name(config->zone[middle].name, &key);
+        int order = key_compare(key.symbols, key.size, wanted.symbols, wanted.size);
+        if (order == 0) {
+            return &config->zone[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+/* A file in the zone directory has been written. */
+static void on_written(void *context, const char *file)
+{
+    static const char suffix[] = ".zone";
+    const struct server *server = context;
+    size_t length = strlen(file), tail = sizeof suffix - 1;
+    uint8_t name[NAME_MAX_OCTETS];
+    if (length <= tail || strcmp(file + length - tail, suffix) != 0 ||
+        name_from_text(file, length - tail, NULL, name) != RR_OK) {
+        return;
+    }
+    const struct config_zone *zone = find_zone(server->config, name);
+    if (zone != NULL && !zone->listed) {
+        loader_hint(server->loader, name, zone->file);
+    }
+}
+
 static int run_whole(struct reloads *reloads)
 {
     struct server *server = reloads->server;
@@ -299,6 +341,8 @@ static int run_whole(struct reloads *reloads)
     if (reloads->restart[0] != '\0') {
         log_warning("reload: restart needed for: %s", reloads->restart);
     }
+    watch_take(reloads->watch, on_written, server);
+    watch_directory(reloads->watch, server->config->zone_directory);
     error = loader_reload(server->loader, server->config, &server->settings, NULL, 0, on_loaded,
                           reloads);
     if (error != RR_OK) {
@@ -368,6 +412,8 @@ int reloads_open(struct server *server, struct reloads **result)
     reloads->user = strdup(server->config->user);
     reloads->group = strdup(server->config->group);
     reloads->control_socket = strdup(server->config->control_socket);
+    reloads->watch = watch_new();
+    watch_directory(reloads->watch, server->config->zone_directory);
     reloads->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (reloads->wake_fd >= 0) {
         reloads->wake =
@@ -403,6 +449,7 @@ void reloads_close(struct reloads *reloads)
     if (reloads->wake_fd >= 0) {
         close(reloads->wake_fd);
     }
+    watch_free(reloads->watch);
     diag_clear(&reloads->diag);
     free(reloads->user);
     free(reloads->group);

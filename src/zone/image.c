@@ -118,8 +118,8 @@ static int check_header(const char *name, const struct image_header *header, uin
         return refuse(name, diag, "zone image of a machine with another byte order");
     }
     if (header->version != ZONE_IMAGE_VERSION) {
-        diag_fault(diag, name, 0, "zone image of version %u; this program's is %u",
-                   header->version, (unsigned)ZONE_IMAGE_VERSION);
+        diag_fault(diag, name, 0, "zone image of version %u; this program's is %u", header->version,
+                   (unsigned)ZONE_IMAGE_VERSION);
         return RR_EFORMAT;
     }
     if (header->size != size - sizeof *header) {
@@ -151,12 +151,12 @@ static int load(const struct image_octets *octets, size_t threads, struct image_
         error = check_header(octets->name, header, octets->size, diag);
     }
     return error != RR_OK ? error
-                          : image_load(octets, sizeof *header, header->size, threads,
-                                       expect_header, header, zone, diag);
+                          : image_load(octets, sizeof *header, header->size, threads, expect_header,
+                                       header, zone, diag);
 }
 
-int image_parse(const char *name, const void *data, size_t size, size_t threads,
-                struct zone **zone, struct diag *diag)
+int image_parse(const char *name, const void *data, size_t size, size_t threads, struct zone **zone,
+                struct diag *diag)
 {
     *zone = NULL;
     struct image_header header;

@@ -55,7 +55,7 @@ int image_read(const char *path, size_t threads, struct source_list *sources, st
                struct diag *diag);
 
 /* The same for an image in memory (tests, fuzzing); data is copied. name is for messages. */
-int image_parse(const char *name, const void *data, size_t size, size_t threads,
-                struct zone **zone, struct diag *diag);
+int image_parse(const char *name, const void *data, size_t size, size_t threads, struct zone **zone,
+                struct diag *diag);
 
 #endif

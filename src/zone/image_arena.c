@@ -13,7 +13,7 @@
 #include "zone/image_check.h"
 
 enum {
-    PIECE = 1 << 20,  /* still in the cache when it is summed up after it was read */
+    PIECE = 1 << 20,     /* still in the cache when it is summed up after it was read */
     HUGE_FROM = 8 << 20, /* from here on memory comes in huge pages where there are any: filling
                             small ones costs as much as the reading */
 };

@@ -51,8 +51,8 @@ struct place {
 /* What all parts share. */
 struct check {
     struct zone *zone;
-    size_t end;      /* octets of the arena */
-    uint64_t *map;   /* a bit for each unit of the arena in which a node begins */
+    size_t end;    /* octets of the arena */
+    uint64_t *map; /* a bit for each unit of the arena in which a node begins */
     struct part *parts;
     size_t count;
     atomic_size_t next; /* part that no thread has taken yet */
@@ -178,8 +178,7 @@ static int check_key(struct part *c, const struct node *node, size_t common)
     size_t size = key_to_label(key + start, (size_t)node->key_size - start, label);
     if (size == 0) {
         bool name = key_to_name(key + start, (size_t)node->key_size - start, root, label) > 0;
-        return broken(c, node,
-                      name ? "a name whose parent isn't there" : "a key that no name has");
+        return broken(c, node, name ? "a name whose parent isn't there" : "a key that no name has");
     }
     size_t whole = (size_t)parent->name_size + size;
     if (node->name_size != whole) { /* so it is at most 255 */
@@ -322,9 +321,8 @@ static int check_node(struct part *c, const struct node *node)
     }
     const struct node *before = c->now.before;
     bool apex = before == NULL;
-    size_t common = apex ? 0
-                         : key_common(node_key(before), before->key_size, node_key(node),
-                                      node->key_size);
+    size_t common =
+        apex ? 0 : key_common(node_key(before), before->key_size, node_key(node), node->key_size);
     int error = apex ? check_apex(c, node) : check_key(c, node, common);
     if (error == RR_OK) {
         error = check_layout(c, node);
@@ -350,8 +348,8 @@ static int check_node(struct part *c, const struct node *node)
     if (error != RR_OK) {
         return error;
     }
-    const char *fault =
-        tree_walk_take(&c->now.tree, node_key(node), node->key_size, ref_of(c->check, node), common);
+    const char *fault = tree_walk_take(&c->now.tree, node_key(node), node->key_size,
+                                       ref_of(c->check, node), common);
     return fault == NULL ? RR_OK : broken(c, c->check->zone->radix, fault);
 }
 
@@ -454,8 +452,7 @@ static bool place_at(struct part *c, arena_ref ref)
 }
 
 /* Whether the part that ended at `before` knows there what the next one began with. */
-static bool places_meet(const struct place *before, const struct place *begin,
-                        struct place *after)
+static bool places_meet(const struct place *before, const struct place *begin, struct place *after)
 {
     if (before->before != begin->before || before->depth != begin->depth) {
         return false;

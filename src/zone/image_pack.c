@@ -26,24 +26,25 @@
 
 enum {
     UNIT = 8,
-    READ_WHOLE = 16 << 20, /* a file up to that; memory for one is taken by each thread that reads */
+    READ_WHOLE =
+        16 << 20, /* a file up to that; memory for one is taken by each thread that reads */
     NAME_TRIES = 100,
 };
 
 struct pack_header {
     uint8_t magic[8];
     uint32_t byte_order;
-    uint32_t version;      /* ZONE_IMAGE_VERSION */
-    uint64_t directory;    /* octets of the directory, a multiple of 8 */
-    uint64_t count;        /* entries */
-    uint8_t checksum[16];  /* XXH3, 128 bits, of the directory behind this header with zero here */
+    uint32_t version;     /* ZONE_IMAGE_VERSION */
+    uint64_t directory;   /* octets of the directory, a multiple of 8 */
+    uint64_t count;       /* entries */
+    uint8_t checksum[16]; /* XXH3, 128 bits, of the directory behind this header with zero here */
 };
 
 /* Followed by the name, then, at the next unit, by the sources. */
 struct pack_entry {
     uint64_t arena_at, arena_size; /* in the file; octets */
     uint8_t sum[16];               /* image_sum of the arena */
-    uint32_t size;                 /* octets of the entry with all that follows: where the next is */
+    uint32_t size; /* octets of the entry with all that follows: where the next is */
     uint32_t sources;
     uint64_t name_size;
 };
@@ -197,8 +198,8 @@ static int write_zones(int fd, const struct image_pack_zone *zones, size_t count
     return RR_OK;
 }
 
-int image_pack_write(int folder, const char *name, const struct image_pack_zone *zones, size_t count,
-                     const atomic_bool *stop)
+int image_pack_write(int folder, const char *name, const struct image_pack_zone *zones,
+                     size_t count, const atomic_bool *stop)
 {
     char temporary[sizeof IMAGE_PACK_TEMPORARY + 6];
     size_t size;
@@ -549,8 +550,8 @@ int image_pack_load(const struct image_pack *pack, const struct image_pack_entry
 {
     struct pack_entry its = entry_at(pack, entry->at);
     *zone = NULL;
-    int error = image_load(&pack->octets, its.arena_at, its.arena_size, threads, expect_sum, its.sum,
-                           zone, diag);
+    int error = image_load(&pack->octets, its.arena_at, its.arena_size, threads, expect_sum,
+                           its.sum, zone, diag);
     if (error == RR_OK && !name_equal((*zone)->head->apex_name, entry->name)) {
         zone_unref(*zone);
         *zone = NULL;

@@ -36,8 +36,8 @@ struct image_pack_zone {
  * is a cache. Gives up when *stop becomes true. Returns 0; RR_EIO with errno set; RR_ESTATE where
  * it was stopped; RR_ENOMEM.
  */
-int image_pack_write(int folder, const char *name, const struct image_pack_zone *zones, size_t count,
-                     const atomic_bool *stop);
+int image_pack_write(int folder, const char *name, const struct image_pack_zone *zones,
+                     size_t count, const atomic_bool *stop);
 
 #define IMAGE_PACK_TEMPORARY ".rrdns-image-"
 

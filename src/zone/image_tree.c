@@ -42,7 +42,8 @@ bool tree_walk_at(struct tree_walk *walk, const struct radix_entry *entries, uin
             (walk->depth > 0 && position <= walk->path[walk->depth - 1].position)) {
             return false;
         }
-        unsigned way = 0; /* leaves stand in the order of refs: the last child that begins in time */
+        unsigned way =
+            0; /* leaves stand in the order of refs: the last child that begins in time */
         while (way + 1 < children && first_leaf(walk, entry->value + way + 1) <= ref) {
             way++;
         }

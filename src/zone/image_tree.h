@@ -19,8 +19,8 @@
 
 /* A branch on the way to the leaf last taken. */
 struct tree_branch {
-    uint64_t left;     /* symbols whose children are still to come */
-    uint32_t next;     /* the entry of the first of them */
+    uint64_t left; /* symbols whose children are still to come */
+    uint32_t next; /* the entry of the first of them */
     uint32_t position;
 };
 
@@ -48,8 +48,8 @@ bool tree_walk_at(struct tree_walk *walk, const struct radix_entry *entries, uin
  * Takes the next leaf, which must be this name's. common: symbols that it shares with the name
  * before. Returns NULL, or what is wrong.
  */
-const char *tree_walk_take(struct tree_walk *walk, const uint8_t *key, size_t size,
-                           arena_ref ref, size_t common);
+const char *tree_walk_take(struct tree_walk *walk, const uint8_t *key, size_t size, arena_ref ref,
+                           size_t common);
 
 /* Whether the walk has taken all of the tree. */
 bool tree_walk_ended(const struct tree_walk *walk);

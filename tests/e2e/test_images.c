@@ -60,8 +60,7 @@ static const char *file_of(const char *pattern)
 static void begin(void)
 {
     static unsigned number;
-    daemon_prepare(&server, format_text("images%u", number++),
-                   "{\"image_directory\": \"images\"}");
+    daemon_prepare(&server, format_text("images%u", number++), "{\"image_directory\": \"images\"}");
     dir_make(folder());
     ck_assert_int_eq(chmod(folder(), 0700), 0);
     for (unsigned i = 0; i < ZONES; i++) {
@@ -78,8 +77,8 @@ static void end(void)
 
 static void expect_www(const char *name, const char *text)
 {
-    ck_assert_str_eq(
-        ask_once("127.0.0.1", server.port, false, format_text("www.%s.", name), "A"), text);
+    ck_assert_str_eq(ask_once("127.0.0.1", server.port, false, format_text("www.%s.", name), "A"),
+                     text);
 }
 
 static void expect_all_but(unsigned changed)
@@ -355,9 +354,9 @@ END_TEST
 START_TEST(read_only)
 {
     fill();
-    if (geteuid() != 0 || command("mount --bind %s %s && mount -o remount,ro,bind %s", folder(),
-                                  folder(), folder())
-                                  .status != 0) {
+    if (geteuid() != 0 ||
+        command("mount --bind %s %s && mount -o remount,ro,bind %s", folder(), folder(), folder())
+                .status != 0) {
         return;
     }
     size_t from = daemon_log_size(&server);
@@ -401,8 +400,8 @@ START_TEST(shared)
     struct output o = command("flock -n %s true", folder());
     ck_assert_int_ne(o.status, 0);
     daemon_stop(&server);
-    pid_t pid = child_start(
-        (const char *[]){"/usr/bin/flock", folder(), "sleep", "60", NULL}, NULL);
+    pid_t pid =
+        child_start((const char *[]){"/usr/bin/flock", folder(), "sleep", "60", NULL}, NULL);
     pause_ms(300);
     expect_unused("image_directory is not used: another server uses it");
     child_kill(pid);

@@ -48,7 +48,8 @@ START_TEST(util_check)
 }
 END_TEST
 
-/* What dump writes makes the same image, and dump writes it again. */
+/* What dump writes makes the same image, but for the hash of its source and the checksum in its
+ * header, and dump writes it again. */
 START_TEST(util_compile_and_dump)
 {
     glob_t found;
@@ -69,7 +70,7 @@ START_TEST(util_compile_and_dump)
         file_write(text, o.out);
         o = rrdnsutil(format_text("compile %s %s", text, again));
         ck_assert_msg(o.status == 0, "%s: %s", text, o.err);
-        ck_assert_int_eq(command("cmp %s %s", image, again).status, 0);
+        ck_assert_int_eq(command("cmp -i 56 %s %s", image, again).status, 0);
         char *first = file_read(text);
         o = rrdnsutil(format_text("dump %s", again));
         ck_assert_msg(strcmp(o.out, first) == 0, "%s: the second dump differs", path);

@@ -166,6 +166,60 @@ START_TEST(includes_are_watched)
 }
 END_TEST
 
+static void hint(const char *text, const char *file)
+{
+    uint8_t name[NAME_MAX_OCTETS];
+    char path[PATH_ROOM];
+    name_of(text, name);
+    path_of(file, path);
+    loader_hint(loader, name, path);
+}
+
+/* Hints change what comes first, and nothing in what comes out. */
+START_TEST(hints)
+{
+    setup();
+    write_zone("a", 1);
+    write_zone("b", 1);
+    write_zone("c", 1);
+    const char *words = "c.example c a.example a b.example b";
+    expect(start(words), "3/0/0/0 a.example=L:1 b.example=L:1 c.example=L:1");
+    uint64_t before = generation();
+    hint("a.example", "a"); /* not so */
+    hint("no.example", "a");
+    expect(reload(words), "0/3/0/0");
+    ck_assert_uint_eq(generation(), before);
+
+    write_zone("a", 2);
+    write_zone("c", 2);
+    hint("c.example", "c");
+    hint("c.example", "c");
+    expect(reload(words), "2/1/0/0 a.example=L:2 c.example=L:2");
+    ck_assert_uint_eq(generation(), before + 2); /* c first */
+
+    write_zone("b", 3);
+    hint("b.example", "a"); /* of another file */
+    write_text("c", "broken\n");
+    hint("c.example", "c");
+    expect(reload(words), "1/1/1/0 b.example=L:3 c.example=F:2");
+    ck_assert_uint_eq(generation(), before + 3);
+
+    write_zone("a", 4);
+    write_zone("c", 4);
+    hint("a.example", "a");
+    hint("c.example", "c");
+    expect(reload("b.example b a.example a"), "1/1/0/1 a.example=L:4 c.example=R:0");
+    ck_assert_int_eq(served("a.example"), 4);
+    ck_assert_int_eq(served("c.example"), -1);
+    for (unsigned i = 0; i < 1000; i++) {
+        char text[32];
+        snprintf(text, sizeof text, "z%u.example", i);
+        hint(text, "a"); /* more than are kept, and kept at the end */
+    }
+    finish();
+}
+END_TEST
+
 START_TEST(by_name)
 {
     setup();
@@ -567,6 +621,7 @@ int main(void)
     tcase_add_test(unit.tests, zones_come_and_go);
     tcase_add_test(unit.tests, another_file_for_a_zone);
     tcase_add_test(unit.tests, includes_are_watched);
+    tcase_add_test(unit.tests, hints);
     tcase_add_test(unit.tests, by_name);
     tcase_add_test(unit.tests, out_of_memory_for_one);
     tcase_add_test(unit.tests, slots_are_kept_and_used_again);
