@@ -195,14 +195,7 @@ int image_read(const char *path, size_t threads, struct source_list *sources, st
     return error;
 }
 
-bool image_is(const char *path)
+bool image_is(const void *data, size_t size)
 {
-    char magic[sizeof IMAGE_MAGIC - 1];
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    if (fd < 0) {
-        return false;
-    }
-    ssize_t got = pread(fd, magic, sizeof magic, 0);
-    close(fd);
-    return got == (ssize_t)sizeof magic && memcmp(magic, IMAGE_MAGIC, sizeof magic) == 0;
+    return size >= sizeof IMAGE_MAGIC - 1 && memcmp(data, IMAGE_MAGIC, sizeof IMAGE_MAGIC - 1) == 0;
 }

@@ -41,8 +41,8 @@ void image_header(const void *arena, size_t size, const struct source_list *sour
  */
 int image_write(const struct zone *zone, const struct source_list *sources, const char *path);
 
-/* Whether a file begins as images do. False where it can't be read. */
-bool image_is(const char *path);
+/* Whether what begins with these octets is an image. */
+bool image_is(const void *data, size_t size);
 
 /*
  * Reads an image into memory of its own, on up to `threads` threads. Nothing in the file is trusted:

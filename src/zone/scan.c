@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "dns/rdata.h"
 #include "dns/rrtype.h"
+#include "zone/image.h"
 #include "zone/rdata_scan.h"
 #include "zone/zone_load.h"
 
@@ -349,6 +350,10 @@ int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct
     if (error != RR_OK) {
         diag_fault(diag, path, 0, "%s", scan_source_error(error));
         return error == RR_ENOMEM ? error : RR_EIO;
+    }
+    if (image_is(text.data, text.size)) {
+        source_text_free(&text);
+        return RR_EFORMAT;
     }
     const struct source_file *source = scan_source(&scan, path);
     file.device = source->device;

@@ -95,10 +95,15 @@ static char *new_room(size_t size)
     return room;
 }
 
-/* All that fd gives, which may be more or less than st_size: files grow while they are read. */
+/*
+ * All that fd gives. As many octets as st_size said are taken for all: what a writer adds meanwhile
+ * is a change, to be found at the next look, and of a small zone's cost the read that gives nothing
+ * more would be a twentieth. st_size is 0 for what has no size (/proc), and too large where a file
+ * shrinks while it is read.
+ */
 static int read_text(int fd, size_t expected, struct source_text *text)
 {
-    size_t room = expected + 1;
+    size_t room = expected > 0 ? expected : READ_STEP;
     *text = (struct source_text){0};
     for (;;) {
         char *data = text->data == NULL ? new_room(room + LEXER_SLACK)
@@ -116,7 +121,7 @@ static int read_text(int fd, size_t expected, struct source_text *text)
             return RR_EIO;
         }
         text->size += (size_t)n;
-        if (text->size < room) {
+        if (text->size < room || text->size == expected) {
             memset(text->data + text->size, 0, LEXER_SLACK);
             return RR_OK;
         }
