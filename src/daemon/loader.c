@@ -200,6 +200,7 @@ static int put_in_force(struct loader *loader, struct loader_plan *plan,
     if (error != RR_OK) {
         return error;
     }
+    loader_images_note(loader->images, plan); /* while what was served is still there */
     if (is_news(loader, result, plan, settings)) {
         struct world *next = next_world(loader, plan, settings);
         if (next == NULL) {
@@ -213,7 +214,6 @@ static int put_in_force(struct loader *loader, struct loader_plan *plan,
         }
         loader->world = next;
     }
-    loader_images_note(loader->images, plan);
     apply(loader, plan);
     return RR_OK;
 }

@@ -49,7 +49,8 @@ bool loader_images_use(struct loader_images *images, const char *directory, stru
 void loader_images_load(struct loader_images *images, struct loader_plan *plan,
                         const atomic_bool *stop, struct diag *diag);
 
-/* Notes for what a plan that comes into force makes images have to be written. Before it is applied. */
+/* Notes what images a plan has to have written; before its world is published. Harmless where that
+ * then fails. */
 void loader_images_note(struct loader_images *images, const struct loader_plan *plan);
 /* The same for all zones. */
 void loader_images_note_all(struct loader_images *images);
