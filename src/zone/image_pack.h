@@ -1,7 +1,7 @@
 /*
  * Packs: images of several zones in one file, each with the files that it was made from, so that
  * who finds one can tell whether it still is what those files say. The server's cache is made of
- * packs (daemon/image_cache.h); image.h has the form for a single zone that is passed on.
+ * packs (daemon/loader_images.h); image.h has the form for a single zone that is passed on.
  *
  *   struct pack_header
  *   directory: an entry a zone, with its name and its sources

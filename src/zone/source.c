@@ -20,7 +20,9 @@
 #include "zone/image.h"
 #include "zone/lexer.h"
 
-enum { READ_STEP = 1 << 20, HUGE_PAGE = 2 << 20 };
+/* Octets that the kernel is asked for at a time. It may not let go of the CPU within a call, and a
+ * worker beside may have a query to answer: this is some 50 us. */
+enum { READ_STEP = 1 << 18 };
 
 static const int64_t STALE_NS = INT64_C(2000000000);
 static const uint64_t SIZE_MAX_OCTETS = UINT64_C(16) << 30;
@@ -63,7 +65,8 @@ static ssize_t read_whole(int fd, char *data, size_t size)
 {
     size_t done = 0;
     while (done < size) {
-        ssize_t n = read(fd, data + done, size - done);
+        size_t step = size - done < READ_STEP ? size - done : READ_STEP;
+        ssize_t n = read(fd, data + done, step);
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -79,23 +82,6 @@ static ssize_t read_whole(int fd, char *data, size_t size)
 }
 
 /*
- * Room for a large file comes in huge pages where the system has any: filling small ones would cost
- * as much as reading the file does.
- */
-static char *new_room(size_t size)
-{
-    if (size < 4 * (size_t)HUGE_PAGE) {
-        return malloc(size);
-    }
-    size_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-    char *room = aligned_alloc(HUGE_PAGE, whole);
-    if (room != NULL) {
-        madvise(room, whole, MADV_HUGEPAGE);
-    }
-    return room;
-}
-
-/*
  * All that fd gives. As many octets as st_size said are taken for all: what a writer adds meanwhile
  * is a change, to be found at the next look, and of a small zone's cost the read that gives nothing
  * more would be a twentieth. st_size is 0 for what has no size (/proc), and too large where a file
@@ -106,8 +92,7 @@ static int read_text(int fd, size_t expected, struct source_text *text)
     size_t room = expected > 0 ? expected : READ_STEP;
     *text = (struct source_text){0};
     for (;;) {
-        char *data = text->data == NULL ? new_room(room + LEXER_SLACK)
-                                        : realloc(text->data, room + LEXER_SLACK);
+        char *data = realloc(text->data, room + LEXER_SLACK);
         if (data == NULL) {
             source_text_free(text);
             return RR_ENOMEM;
