@@ -50,8 +50,7 @@ static bool is_unchanged(const struct loader_item *item)
 static int load(struct loader_item *item, size_t threads)
 {
     const uint8_t *name = item->entry->name;
-    int error =
-        zone_load(item->file, name, threads, &item->zone, &item->sources, &item->diag);
+    int error = zone_load(item->file, name, threads, &item->zone, &item->sources, &item->diag);
     if (error != RR_EFORMAT) {
         return error;
     }
@@ -119,7 +118,6 @@ static void *help(void *argument)
     return NULL;
 }
 
-
 void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
 {
     pthread_t threads[HELPERS_MAX];
@@ -127,10 +125,8 @@ void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
     size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
     size_t count = plan->count < most ? plan->count : most;
     size_t made = 0;
-    struct work work = {.plan = plan,
-                        .stop = stop,
-                        .gentle = gentle,
-                        .threads = count > 0 ? cpus / count : 1};
+    struct work work = {
+        .plan = plan, .stop = stop, .gentle = gentle, .threads = count > 0 ? cpus / count : 1};
     while (made < count && pthread_create(&threads[made], NULL, help, &work) == 0) {
         made++;
     }

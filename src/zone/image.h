@@ -45,8 +45,8 @@ int image_write(const struct zone *zone, const struct source_list *sources, cons
 bool image_is(const void *data, size_t size);
 
 /*
- * Reads an image into memory of its own, on up to `threads` threads. Nothing in the file is trusted:
- * header, checksum and every offset, size, name and RDATA length in it are checked, so that lookups
+ * Reads an image into memory of its own, on up to `threads` threads. Nothing in the file is
+ * trusted: header, checksum and every offset, size, name and RDATA length in it are checked, so that lookups
  * and answers from the zone stay in bounds whatever the file held. Where sources is not NULL the
  * file is added to it. Returns 0 and *zone (one reference, the caller's); RR_EIO with errno
  * set; RR_EFORMAT with the reason in diag; RR_ENOMEM.

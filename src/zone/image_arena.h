@@ -21,7 +21,7 @@ struct image_octets {
     uint64_t size; /* octets in all */
 };
 
-/* size octets from `at` on. Returns 0, RR_EIO with errno set, or RR_EFORMAT where they aren't there. */
+/* size octets from `at` on. Returns 0; RR_EIO with errno set; RR_EFORMAT where they aren't there. */
 int image_take(const struct image_octets *octets, uint64_t at, void *out, size_t size);
 
 /* All or nothing, from the descriptor's place on. */

@@ -7,9 +7,9 @@
  *   directory: an entry a zone, with its name and its sources
  *   the arenas, each at the next multiple of 8 octets
  *
- * As with images nothing in the file is trusted. But what it says of sources is taken as it is: a pack
- * that someone else can write could name other zone data as that of a file. image_pack_open wants
- * to be told of files that are the reader's own only.
+ * As with images nothing in the file is trusted. But what it says of sources is taken as it is: who
+ * can write a pack could pass other zone data off as that of a file. So image_pack_open takes only
+ * files that nobody but root and the reader's user can write.
  */
 #ifndef RRDNS_ZONE_IMAGE_PACK_H
 #define RRDNS_ZONE_IMAGE_PACK_H

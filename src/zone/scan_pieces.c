@@ -198,8 +198,7 @@ static void read_piece(const struct pieces *pieces, struct piece *piece)
     scan_forget_text(&scan);
     lexer_init(&scan.lexer, piece->start, (size_t)(scan.lexer.end - piece->start), line);
     scan_entries(&scan, piece->end);
-    piece->good =
-        scan.error == RR_OK && piece->diag.faults == 0 && scan.lexer.at == piece->end;
+    piece->good = scan.error == RR_OK && piece->diag.faults == 0 && scan.lexer.at == piece->end;
 }
 
 static void read_pieces(void *context)

@@ -143,14 +143,12 @@ static bool find_part_stubs(const struct build *b, struct part *part,
 {
     const struct record_owner *first = part->items[0].owner;
     const uint8_t *key = record_owner_key(first);
-    size_t shared =
-        key_common(key, first->key_size, record_owner_key(before), before->key_size);
+    size_t shared = key_common(key, first->key_size, record_owner_key(before), before->key_size);
     part->stubs = calloc(NAME_MAX_LABELS + 1, sizeof *part->stubs);
     if (part->stubs == NULL) {
         return false;
     }
-    for (size_t end = 0; end <= shared && end < first->key_size;
-         end = key_label_end(key, end)) {
+    for (size_t end = 0; end <= shared && end < first->key_size; end = key_label_end(key, end)) {
         struct zone_stub *stub = &part->stubs[part->stub_count++];
         *stub = (struct zone_stub){.key = key, .key_size = (uint16_t)end};
         look_up_stub(b, stub);
@@ -250,7 +248,7 @@ static arena_ref find_node(const struct build *b, const uint8_t *key, size_t siz
 /* How refs of a part become refs of the image. */
 struct moving {
     const struct zone_nodes *part;
-    arena_ref from, to; /* of the first node that is no stub */
+    arena_ref from, to;                  /* of the first node that is no stub */
     arena_ref real[NAME_MAX_LABELS + 1]; /* of each stub */
 };
 
@@ -447,8 +445,7 @@ static void resolve_targets(void *context)
     while ((i = atomic_fetch_add(&b->next, 1)) * TARGETS_TURN < count) {
         size_t first = next_node(places, count, i * TARGETS_TURN);
         size_t end = next_node(places, count, (i + 1) * TARGETS_TURN);
-        zone_targets_resolve(b->zone, b->records, places + first, end - first,
-                             &b->target_diags[i]);
+        zone_targets_resolve(b->zone, b->records, places + first, end - first, &b->target_diags[i]);
     }
 }
 

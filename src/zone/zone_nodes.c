@@ -171,9 +171,8 @@ static bool open_ancestors(struct zone_nodes *b, const uint8_t *key, size_t key_
 
 static bool is_glue_type(uint16_t type)
 {
-    return type == RRTYPE_A || type == RRTYPE_AAAA || type == RRTYPE_NSEC ||
-           type == RRTYPE_RRSIG || type == RRTYPE_NS || type == RRTYPE_DS ||
-           type == RRTYPE_NSEC3;
+    return type == RRTYPE_A || type == RRTYPE_AAAA || type == RRTYPE_NSEC || type == RRTYPE_RRSIG ||
+           type == RRTYPE_NS || type == RRTYPE_DS || type == RRTYPE_NSEC3;
 }
 
 /* Of the node emitted last, whose records the group still has. */
@@ -260,9 +259,8 @@ static bool add_owner(struct zone_nodes *b, const struct sort_item *items, size_
         .key_size = owner->key_size,
         .cased_name = owner->cased ? name : NULL,
         .name_size = owner->name_size,
-        .flags = (uint8_t)(
-            (zone_group_find(&b->group, RRTYPE_CNAME) != NULL ? NODE_CNAME : 0) |
-            (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
+        .flags = (uint8_t)((zone_group_find(&b->group, RRTYPE_CNAME) != NULL ? NODE_CNAME : 0) |
+                           (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
     };
     zone_group_build(&b->group, owner, &place);
     content.rrsets = b->group.rrsets;

@@ -83,9 +83,8 @@ static void resolve_target(const struct targets *t, const struct node *from,
         diag_warn(t->diag, file, place->line,
                   "no glue: name server %s is in the delegated zone, but has no address here",
                   text);
-    } else if (match.node != NULL && match.cut == NULL &&
-               (match.node->flags & NODE_CNAME) != 0 && rrset->type != RRTYPE_SVCB &&
-               rrset->type != RRTYPE_HTTPS) {
+    } else if (match.node != NULL && match.cut == NULL && (match.node->flags & NODE_CNAME) != 0 &&
+               rrset->type != RRTYPE_SVCB && rrset->type != RRTYPE_HTTPS) {
         name_to_text(target, text);
         rrtype_to_text(rrset->type, type);
         diag_warn(t->diag, file, place->line, "%s target %s is a CNAME (RFC 2181 section 10.3)",

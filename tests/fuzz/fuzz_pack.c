@@ -69,17 +69,22 @@ static void check_answer(void *context, const uint8_t *query, size_t query_size,
     }
 }
 
-static void read_all(const struct image_pack *pack)
+/* Loads every zone; asks just one, since that takes a hundred times longer. */
+static void read_all(const struct image_pack *pack, unsigned asked)
 {
     struct image_pack_entry entry = {0};
-    while (image_pack_next(pack, &entry)) {
+    for (unsigned i = 0; image_pack_next(pack, &entry); i++) {
         struct diag diag = {0};
         struct source_list sources = {0};
         struct zone *zone;
         desk_require(image_pack_sources(pack, &entry, &sources) == 0, "no sources");
         source_list_clear(&sources);
         if (image_pack_load(pack, &entry, 1, &zone, &diag) == 0) {
-            desk_walk(&desk, zone, check_answer, NULL);
+            if (i == asked) {
+                desk_walk(&desk, zone, check_answer, NULL);
+            } else {
+                zone_unref(zone);
+            }
         }
         diag_clear(&diag);
     }
@@ -109,7 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag diag = {0};
     struct image_pack *pack;
     if (image_pack_parse("fuzz", file, room, &pack, &diag) == 0) {
-        read_all(pack);
+        read_all(pack, data[0] % FUZZ_ZONES_SMALL);
     }
     image_pack_close(pack);
     diag_clear(&diag);

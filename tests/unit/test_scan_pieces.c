@@ -21,8 +21,8 @@ static struct made load(const char *text, size_t size, size_t threads)
     struct made made = {0};
     struct source_list sources = {0};
     struct records *records = records_new(names_wire("example."));
-    made.error = zone_scan_text("z", text, size, names_wire("example."), threads, records,
-                                &sources, &made.diag);
+    made.error = zone_scan_text("z", text, size, names_wire("example."), threads, records, &sources,
+                                &made.diag);
     if (made.error == RR_OK) {
         made.error = zone_build(records, threads, &made.diag, &made.zone);
     }
@@ -32,8 +32,8 @@ static struct made load(const char *text, size_t size, size_t threads)
 }
 
 /* Behind every line: it is the size of a text that counts, not how many records it has. */
-#define PADDING                                                                                    \
-    "; 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890\n"   \
+#define PADDING                                                                                   \
+    "; 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890\n" \
     "; 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890 1234567890\n"
 
 /* Lines of a large zone, one in `every` of them `special`. */
@@ -86,7 +86,8 @@ static void check(const char *head, const char *line, const char *special, unsig
 START_TEST(plain)
 {
     check(HEAD, LINE, NULL, 1, false);
-    check("@ 60 SOA ns.x. host.x. 1 2 3 4 5\n@ 60 NS ns.x.\n", "n%u 60 A 192.0.2.1 ; %u\n", NULL, 1, false);
+    check("@ 60 SOA ns.x. host.x. 1 2 3 4 5\n@ 60 NS ns.x.\n", "n%u 60 A 192.0.2.1 ; %u\n", NULL, 1,
+          false);
     check("$TTL 60\r\n@ SOA ns.x. host.x. 1 2 3 4 5\r\n@ NS ns.x.\r\n", "n%u A 192.0.2.1 ; %u\r\n",
           NULL, 1, false);
 }
@@ -103,7 +104,8 @@ END_TEST
 
 START_TEST(owners_of_before)
 {
-    check(HEAD, "n%u A 192.0.2.1 ; %u\n A 192.0.2.2\n\n; comment %u\n\tAAAA 2001:db8::1\n", NULL, 1, false);
+    check(HEAD, "n%u A 192.0.2.1 ; %u\n A 192.0.2.2\n\n; comment %u\n\tAAAA 2001:db8::1\n", NULL, 1,
+          false);
 }
 END_TEST
 
@@ -114,8 +116,8 @@ START_TEST(ttls_of_before)
     check(head, "n%u A 192.0.2.1 ; %u\n", "n%u 77 TXT %u\n", 300, false);
     check(head, "n%u A 192.0.2.1 ; %u\n", NULL, 1, false);
     /* The SOA's own, where it does not stand at the beginning. */
-    check("a 99 A 192.0.2.1\n", "n%u 60 A 192.0.2.1 ; %u\n", "@ SOA ns.x. host.x. 1 2 3 4 5 ; %u %u\n",
-          15000, false);
+    check("a 99 A 192.0.2.1\n", "n%u 60 A 192.0.2.1 ; %u\n",
+          "@ SOA ns.x. host.x. 1 2 3 4 5 ; %u %u\n", 15000, false);
 }
 END_TEST
 
@@ -126,8 +128,8 @@ START_TEST(directives)
     check(HEAD, LINE, "$ORIGIN o%u.example. ; %u\n", 2000, false);
     check(HEAD, LINE, "$GENERATE 1-3 g%u-$ A 192.0.2.$ ; %u\n", 3000, false);
     check(HEAD, "n%u TXT ( a ; %u\n$ORIGIN not. )\n", NULL, 1, false);
-    check("$ORIGIN .\n$TTL 60\nexample SOA ns.x. host.x. 1 2 3 4 5\n", "n%u.example A 192.0.2.1 ; %u\n",
-          NULL, 1, false);
+    check("$ORIGIN .\n$TTL 60\nexample SOA ns.x. host.x. 1 2 3 4 5\n",
+          "n%u.example A 192.0.2.1 ; %u\n", NULL, 1, false);
 }
 END_TEST
 

@@ -47,8 +47,7 @@ static void split(struct rng *rng, struct records *records, const struct slow_zo
 }
 
 /* The zone's records split into parts, read as several pieces. */
-static struct records *in_parts(struct rng *rng, const struct slow_zone *slow,
-                                enum names_kind kind)
+static struct records *in_parts(struct rng *rng, const struct slow_zone *slow, enum names_kind kind)
 {
     struct records *records = records_new(slow->apex);
     records_file(records, "slow");
@@ -118,7 +117,8 @@ START_TEST(below_one_name)
         slow_init(&below, top);
         slow_random(&rng, &below, NAMES_DENSE, 150);
         if (round % 2 == 0) {
-            const uint8_t *owner = names_wire(round % 4 == 0 ? "two.three.example." : "three.example.");
+            const uint8_t *owner =
+                names_wire(round % 4 == 0 ? "two.three.example." : "three.example.");
             slow_add(&slow, owner, types[round % 3], 60, names_wire("x."), 3);
         }
         for (size_t i = 2; i < below.count; i++) { /* not its SOA and NS */
