@@ -55,7 +55,8 @@ struct check {
     uint64_t *map; /* a bit for each unit of the arena in which a node begins */
     struct part *parts;
     size_t count;
-    atomic_size_t next; /* part that no thread has taken yet */
+    int (*work)(struct part *part); /* what is being done for all parts, */
+    atomic_size_t next;             /* and the first that no thread has taken yet */
 };
 
 /* The nodes behind begin.before, up to last. */
@@ -492,31 +493,22 @@ static int begin_parts(struct check *c, size_t wanted)
     return RR_OK;
 }
 
-/* A part that no thread has taken yet, or NULL. */
-static struct part *next_part(struct check *c)
+static void work_on_parts(void *context)
 {
-    size_t i = atomic_fetch_add(&c->next, 1);
-    return i < c->count ? &c->parts[i] : NULL;
-}
-
-static void run_nodes(void *context)
-{
-    struct part *part;
-    while ((part = next_part(context)) != NULL) {
-        part->error = check_nodes(part);
+    struct check *c = context;
+    size_t i;
+    while ((i = atomic_fetch_add(&c->next, 1)) < c->count) {
+        c->parts[i].error = c->work(&c->parts[i]);
     }
 }
 
-/* Has work done for all parts, by a thread for each. */
-static void run_parts(struct check *c, void (*work)(void *context))
+/* Has work done for all parts, by a thread for each. Returns the error of the first that has one;
+ * its fault is then parts[0]'s. */
+static int run_parts(struct check *c, int (*work)(struct part *part))
 {
+    c->work = work;
     atomic_store(&c->next, 0);
-    crew_run(c->count, work, c);
-}
-
-/* The error of the first part that has one; its fault is then parts[0]'s. */
-static int parts_error(struct check *c)
-{
+    crew_run(c->count, work_on_parts, c);
     for (size_t i = 0; i < c->count; i++) {
         if (c->parts[i].error != RR_OK) {
             c->parts[0].fault = c->parts[i].fault;
@@ -531,8 +523,7 @@ static int check_parts(struct check *c)
 {
     const struct zone_head *head = c->zone->head;
     struct part *first = &c->parts[0], *end = &c->parts[c->count - 1];
-    run_parts(c, run_nodes);
-    int error = parts_error(c);
+    int error = run_parts(c, check_nodes);
     uint64_t nodes = 0, rrsets = 0, records = 0;
     for (size_t i = 0; i < c->count && error == RR_OK; i++) {
         struct part *part = &c->parts[i];
@@ -630,16 +621,15 @@ static int check_targets(struct part *c, uint8_t *rdata)
     return RR_OK;
 }
 
-static void run_targets(void *context)
+static int check_part_targets(struct part *part)
 {
-    struct part *part;
-    while ((part = next_part(context)) != NULL) {
-        if (part->target_count > 0) {
-            uint8_t *rdata = malloc(MESSAGE_MAX);
-            part->error = rdata != NULL ? check_targets(part, rdata) : RR_ENOMEM;
-            free(rdata);
-        }
+    if (part->target_count == 0) {
+        return RR_OK;
     }
+    uint8_t *rdata = malloc(MESSAGE_MAX);
+    int error = rdata != NULL ? check_targets(part, rdata) : RR_ENOMEM;
+    free(rdata);
+    return error;
 }
 
 /* The apex's SOA, and its double for negative answers. */
@@ -679,8 +669,7 @@ static int check_all(struct check *c, size_t wanted)
         error = check_soa(first);
     }
     if (error == RR_OK) {
-        run_parts(c, run_targets);
-        error = parts_error(c);
+        error = run_parts(c, check_part_targets);
     }
     return error;
 }
