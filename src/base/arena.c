@@ -15,8 +15,7 @@
 enum {
     SMALL = 64 * 1024,
     PAGE = 4096,
-    /* Octets given back in one call: the kernel takes 0.1 ms for them, and may let nothing else run on
-     * this CPU meanwhile, workers included. */
+    /* Octets given back in one call, during which the kernel need not let a worker have the CPU. */
     UNMAP_STEP = 2 << 20,
 };
 

@@ -1,5 +1,5 @@
 /*
- * What struct records looks like inside: for scan_pieces and zone_build alone.
+ * What struct records looks like inside: for the builders of zones alone.
  *
  * Memory is lists of chunks, one list a part. In chunks stand owners, each followed by its records;
  * a run of records that reaches a chunk's end or comes to another file goes on under a second

@@ -20,8 +20,8 @@
 #include "zone/image.h"
 #include "zone/lexer.h"
 
-/* Octets that the kernel is asked for at a time. It may not let go of the CPU within a call, and a
- * worker beside may have a query to answer: this is some 50 us. */
+/* Octets that the kernel is asked for at a time. It need not let go of the CPU within a call, and a
+ * worker beside may have a query to answer; much less would be all calls and no reading. */
 enum { READ_STEP = 1 << 18 };
 
 static const int64_t STALE_NS = INT64_C(2000000000);

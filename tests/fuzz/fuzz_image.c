@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "desk.h"
-#include "wire_check.h"
 #include "zone/image.h"
 #include "zones.h"
 
@@ -85,16 +84,6 @@ static void change(const struct image *image, const uint8_t *step)
     }
 }
 
-static void check_answer(void *context, const uint8_t *query, size_t query_size,
-                         const uint8_t *answer, size_t size)
-{
-    (void)context;
-    (void)query_size;
-    if (size == 0 || memcmp(query, answer, 2) != 0 || !wire_check_message(answer, size)) {
-        abort();
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {
@@ -116,7 +105,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct diag diag = {0};
     struct zone *zone;
     if (image_parse("fuzz", image.data, image.size, 1, &zone, &diag) == 0) {
-        desk_walk(&desk, zone, check_answer, NULL);
+        desk_walk(&desk, zone, desk_check_answer, NULL);
     }
     diag_clear(&diag);
     free(image.data);

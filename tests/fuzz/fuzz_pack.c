@@ -17,7 +17,6 @@
 #include <xxhash.h>
 
 #include "desk.h"
-#include "wire_check.h"
 #include "zone/image_pack.h"
 #include "zones.h"
 
@@ -59,16 +58,6 @@ static void make_good(void)
     }
 }
 
-static void check_answer(void *context, const uint8_t *query, size_t query_size,
-                         const uint8_t *answer, size_t size)
-{
-    (void)context;
-    (void)query_size;
-    if (size == 0 || memcmp(query, answer, 2) != 0 || !wire_check_message(answer, size)) {
-        abort();
-    }
-}
-
 /* Loads every zone; asks just one, since that takes a hundred times longer. */
 static void read_all(const struct image_pack *pack, unsigned asked)
 {
@@ -81,7 +70,7 @@ static void read_all(const struct image_pack *pack, unsigned asked)
         source_list_clear(&sources);
         if (image_pack_load(pack, &entry, 1, &zone, &diag) == 0) {
             if (i == asked) {
-                desk_walk(&desk, zone, check_answer, NULL);
+                desk_walk(&desk, zone, desk_check_answer, NULL);
             } else {
                 zone_unref(zone);
             }
