@@ -217,29 +217,33 @@ static void settle_ds(const struct world *world, const struct key *key, uint32_t
     }
 }
 
-/* Follows the name along its chain through all zones, from the first zone's match on. */
-static void plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
+/*
+ * Follows the name along its chain through all zones, from the first zone's match on. False where
+ * the chain ends in a zone that is not loaded.
+ */
+static bool plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
 {
     struct answer *a = &slot->answer;
-    const struct zone *zone = slot->zone;
-    while (answer_plan(a, zone, match) == ANSWER_CHASE) {
+    struct answer_zone source = {.zone = slot->zone};
+    while (answer_plan(a, &source, match) == ANSWER_CHASE) {
         uint32_t position = world_locate(world, a->name.key);
         position = choose_zone(world, position, a->name.key, slot->query.qtype);
         if (position == WORLD_NONE) {
-            return; /* the chain leaves our zones: it ends here */
+            return true; /* the chain leaves our zones: it ends here */
         }
-        zone = world->zones[position].zone;
-        if (zone == NULL) {
+        source.zone = world->zones[position].zone;
+        if (source.zone == NULL) {
             a->plan.rcode = RCODE_SERVFAIL;
             a->plan.ede = EDE_INVALID_DATA;
-            return;
+            return false;
         }
-        zone_lookup(zone, a->name.key, match);
+        zone_lookup(source.zone, a->name.key, match);
         if (slot->query.qtype == RRTYPE_DS) {
             settle_ds(world, a->name.key, &position, match);
-            zone = world->zones[position].zone;
+            source.zone = world->zones[position].zone;
         }
     }
+    return true;
 }
 
 static void plan_error(struct plan *plan, uint16_t rcode, int ede)
@@ -274,7 +278,9 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
             settle_ds(world, &q->key, &slot->position, &match);
             slot->zone = world->zones[slot->position].zone;
         }
-        plan_chain(slot, world, &match);
+        if (plan_chain(slot, world, &match)) {
+            answer_finish(a);
+        }
     }
 }
 
