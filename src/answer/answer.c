@@ -25,6 +25,7 @@ void answer_begin(struct answer *answer, const struct query *query, bool stream,
     answer->proves = query->has_edns && (query->edns_flags & EDNS_DO) != 0;
     answer->first_step = NULL;
     answer->last_step = NULL;
+    answer->requests = NULL;
     answer->source = (struct answer_zone){0};
     answer->plan = (struct plan){.ede = EDE_NONE};
 }
@@ -302,13 +303,13 @@ static void add_soa(struct answer *a)
 }
 
 /* The overlay of the node, where it is the apex and has one; else an empty one. */
-static struct apex_overlay overlay_of(const struct answer *a, const struct node *node)
+static struct zone_overlay overlay_of(const struct answer *a, const struct node *node)
 {
-    const struct apex_overlay *overlay = a->source.overlay;
-    return overlay != NULL && (node->flags & NODE_APEX) != 0 ? *overlay : (struct apex_overlay){0};
+    const struct zone_overlay *overlay = a->source.overlay;
+    return overlay != NULL && (node->flags & NODE_APEX) != 0 ? *overlay : (struct zone_overlay){0};
 }
 
-static const struct rrset *overlay_find(const struct apex_overlay *overlay, uint16_t type)
+static const struct rrset *overlay_find(const struct zone_overlay *overlay, uint16_t type)
 {
     for (size_t i = 0; i < overlay->count; i++) {
         if (overlay->sets[i]->type == type) {
@@ -321,7 +322,7 @@ static const struct rrset *overlay_find(const struct apex_overlay *overlay, uint
 /* ANY (RFC 8482 section 4.1): over datagrams one RRset, over a stream all. */
 static void answer_any(struct answer *a, const struct node *node)
 {
-    struct apex_overlay overlay = overlay_of(a, node);
+    struct zone_overlay overlay = overlay_of(a, node);
     const struct rrset *rrset = node_first_rrset(node);
     for (unsigned i = 0; i < node->rrsets; i++) {
         if (rrset->type != RRTYPE_RRSIG && overlay_find(&overlay, rrset->type) == NULL) {
@@ -347,7 +348,7 @@ static enum answer_next answer_node(struct answer *a, const struct node *node)
     } else if ((node->flags & NODE_CNAME) != 0 && follows_cname(qtype)) {
         return a->links < ANSWER_CHAIN_MAX && take_cname(a, node) ? ANSWER_CHASE : ANSWER_DONE;
     } else {
-        struct apex_overlay overlay = overlay_of(a, node);
+        struct zone_overlay overlay = overlay_of(a, node);
         const struct rrset *rrset = overlay_find(&overlay, qtype);
         if (rrset == NULL) {
             rrset = node_rrset(node, qtype);

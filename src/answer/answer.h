@@ -11,19 +11,14 @@
 
 enum { ANSWER_CHAIN_MAX = 16 }; /* CNAME and DNAME links in an answer */
 
-struct signer;
-
-/* RRsets that stand at a zone's apex though its file has them not (or others); by ascending type. */
-struct apex_overlay {
-    size_t count;
-    const struct rrset *const *sets;
-};
+struct signing;
+struct sign_request;
 
 /* A zone to be asked. */
 struct answer_zone {
     const struct zone *zone;
-    const struct apex_overlay *overlay; /* or NULL */
-    const struct signer *signer;        /* for who proves the answer; nothing here looks at it */
+    const struct zone_overlay *overlay; /* or NULL */
+    const struct signing *signing;      /* NULL: not signed here. Nothing in answer.c looks at it */
 };
 
 /* What was found of a name in a zone: each is something that may have to be proved. */
@@ -55,6 +50,7 @@ struct answer {
     bool referral;
     const struct key *visited[ANSWER_CHAIN_MAX]; /* names that had a link */
     struct answer_step *first_step, *last_step;  /* the latest; NULL: none */
+    struct sign_request *requests;               /* signatures that are missing (prove_online.h) */
     struct answer_zone source;                   /* the latest */
     uint16_t referral_item;                      /* index of the delegation's NS */
     struct plan plan;

@@ -87,6 +87,9 @@ struct plan {
     uint16_t rcode;          /* 12 bits */
     int16_t ede;             /* enum ede */
     bool aa;
+    bool co;                 /* compact denial is what this zone gives (RFC 9824 section 5.1) */
+    bool nxname;             /* a name that isn't there, told by NOERROR and NXNAME */
+    bool truncate;           /* nothing but TC is to be said: come back over TCP */
     bool failed;             /* scratch ran out: to be answered SERVFAIL */
     size_t size;             /* octets that the items take at most */
 };

@@ -263,7 +263,8 @@ static void write_opt(struct wire_writer *w, const struct query *q, const struct
     wire_write_u8(w, 0);
     wire_write_u16(w, RRTYPE_OPT);
     wire_write_u16(w, edns->udp_size);
-    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & EDNS_DO));
+    unsigned echoed = EDNS_DO | (plan->co ? EDNS_CO : 0u);
+    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & echoed));
     wire_write_u16(w, (uint16_t)(opt_size(plan, edns) - OPT_FIXED));
     if (edns->nsid_size > 0) {
         write_option(w, EDNS_NSID, edns->nsid, edns->nsid_size);
@@ -343,7 +344,7 @@ struct render_result render(const struct query *q, struct plan *plan,
     memcpy(out + MESSAGE_HEADER, q->message + MESSAGE_HEADER, r.pos - MESSAGE_HEADER);
 
     uint16_t counts[3] = {0};
-    bool truncated = write_items(&r, plan, counts);
+    bool truncated = plan->truncate || write_items(&r, plan, counts);
 
     struct wire_writer w = wire_writer_init(out, size);
     w.pos = r.pos;

@@ -126,6 +126,13 @@ struct zone {
     const struct radix_entry *radix;
 };
 
+/* RRsets that stand at the apex though the zone's file has them not, or others of the same type; by
+ * ascending type. */
+struct zone_overlay {
+    size_t count;
+    const struct rrset *const *sets;
+};
+
 struct zone *zone_ref(struct zone *zone);
 /* Gives a reference back; the last one frees. NULL is harmless. */
 void zone_unref(struct zone *zone);
