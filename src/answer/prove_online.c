@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "answer/prove.h"
 #include "base/err.h"
 #include "dns/message.h"
 #include "dns/rrtype.h"
@@ -65,7 +66,21 @@ static void prove_compact(struct answer *a, const struct answer_step *step)
 
 /* --- all modes --- */
 
-void prove_online_step(struct answer *a, const struct answer_step *step)
+/* The NSEC of a member of the chain. */
+static const struct rrset *chain_nsec(struct answer *a, const struct answer_step *step,
+                                      const struct node *node)
+{
+    const struct signing *signing = step->source.signing;
+    void *memory = scratch_back(a->scratch, signing_room(signing, node));
+    if (memory == NULL) {
+        a->plan.failed = true;
+        return NULL;
+    }
+    return signing_rrset(signing, node, RRTYPE_NSEC, memory);
+}
+
+void prove_online_step(struct answer *a, const struct answer_step *step,
+                       struct nsec3_hasher *hasher)
 {
     const struct signing *signing = step->source.signing;
     if (step->kind == STEP_REFERRAL) {
@@ -76,9 +91,17 @@ void prove_online_step(struct answer *a, const struct answer_step *step)
             return;
         }
     }
-    if (signing->denial == DENIAL_COMPACT) {
+    switch (signing->denial) {
+    case DENIAL_COMPACT:
         a->plan.co = true;
         prove_compact(a, step);
+        return;
+    case DENIAL_NSEC:
+        prove_nsec_step(a, step, chain_nsec);
+        return;
+    case DENIAL_NSEC3:
+        prove_lies(a, step, hasher);
+        return;
     }
 }
 
@@ -102,8 +125,8 @@ static bool describe(const struct plan_item *item, struct sign_what *what)
     uint16_t type = item->rrset->type;
     *what = (struct sign_what){.rrset = item->rrset, .ttl = rrset_ttl(item->rrset)};
     bool compact = step->source.signing->denial == DENIAL_COMPACT;
-    if (node == NULL ? type == RRTYPE_NSEC : is_expanded(item) && compact) {
-        what->owner = step->name.wire;
+    if (node == NULL ? type == RRTYPE_NSEC || type == RRTYPE_NSEC3 : is_expanded(item) && compact) {
+        what->owner = item->prefix != NULL ? item->prefix : step->name.wire;
         what->labels = (uint8_t)name_labels(what->owner);
         return true;
     }

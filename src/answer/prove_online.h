@@ -7,6 +7,7 @@
 
 #include "answer/answer.h"
 #include "dnssec/desk.h"
+#include "dnssec/nsec3.h"
 
 /* An RRset of a plan whose signatures have to be made. */
 struct sign_request {
@@ -18,7 +19,12 @@ struct sign_request {
 };
 
 /* Adds what proves the step, of a zone with step->source.signing, to the authority section. */
-void prove_online_step(struct answer *answer, const struct answer_step *step);
+void prove_online_step(struct answer *answer, const struct answer_step *step,
+                       struct nsec3_hasher *hasher);
+
+/* The part of it for zones that deny by NSEC3. */
+void prove_lies(struct answer *answer, const struct answer_step *step,
+                struct nsec3_hasher *hasher);
 
 /*
  * Gives the items of such zones their signatures. Those that are not there are noted in
