@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "answer/answer.h"
+#include "answer/prove.h"
 #include "answer/render.h"
 #include "dns/message.h"
 #include "dns/query.h"
@@ -39,6 +40,7 @@ struct slot {
 struct serve {
     struct counters *counters;
     struct zone_counts *zone_counts;
+    struct nsec3_hasher *hasher;
     struct scratch scratch;
     struct slot slots[SERVE_BATCH];
 };
@@ -47,7 +49,9 @@ struct serve *serve_new(struct counters *counters, struct zone_counts *zone_coun
 {
     struct serve *s = calloc(1, sizeof *s); /* off the query path: a worker's start */
     uint8_t *scratch = malloc(SCRATCH_SIZE); /* off the query path: a worker's start */
-    if (s == NULL || scratch == NULL) {
+    struct nsec3_hasher *hasher = nsec3_hasher_new();
+    if (s == NULL || scratch == NULL || hasher == NULL) {
+        nsec3_hasher_free(hasher);
         free(s);       /* off the query path: a worker's start */
         free(scratch); /* off the query path: a worker's start */
         return NULL;
@@ -55,12 +59,14 @@ struct serve *serve_new(struct counters *counters, struct zone_counts *zone_coun
     s->counters = counters;
     s->zone_counts = zone_counts;
     s->scratch.base = scratch;
+    s->hasher = hasher;
     return s;
 }
 
 void serve_free(struct serve *serve)
 {
     if (serve != NULL) {
+        nsec3_hasher_free(serve->hasher);
         free(serve->scratch.base); /* off the query path: a worker's end */
         free(serve);               /* off the query path: a worker's end */
     }
@@ -246,6 +252,18 @@ static bool plan_chain(struct slot *slot, const struct world *world, struct zone
     return true;
 }
 
+/* What no zone alone tells: proofs, the additional section, signatures. */
+static void finish_plan(struct serve *s, struct answer *a)
+{
+    if (a->proves) {
+        prove_denials(a, s->hasher);
+    }
+    answer_finish(a);
+    if (a->proves && !a->plan.failed) {
+        prove_signatures(a);
+    }
+}
+
 static void plan_error(struct plan *plan, uint16_t rcode, int ede)
 {
     *plan = (struct plan){.rcode = rcode, .ede = (int16_t)ede};
@@ -279,7 +297,7 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
             slot->zone = world->zones[slot->position].zone;
         }
         if (plan_chain(slot, world, &match)) {
-            answer_finish(a);
+            finish_plan(s, a);
         }
     }
 }
