@@ -82,16 +82,7 @@ static const struct rrset *chain_nsec(struct answer *a, const struct answer_step
 void prove_online_step(struct answer *a, const struct answer_step *step,
                        struct nsec3_hasher *hasher)
 {
-    const struct signing *signing = step->source.signing;
-    if (step->kind == STEP_REFERRAL) {
-        const struct node *cut = step->match.cut;
-        const struct rrset *ds = node_rrset(cut, RRTYPE_DS);
-        if (ds != NULL) {
-            answer_prove(a, step, ds, cut, NULL, 0, cut->name_size);
-            return;
-        }
-    }
-    switch (signing->denial) {
+    switch (step->source.signing->denial) {
     case DENIAL_COMPACT:
         a->plan.co = true;
         prove_compact(a, step);

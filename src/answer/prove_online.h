@@ -18,7 +18,7 @@ struct sign_request {
     uint8_t *run;          /* where its RRSIG records go */
 };
 
-/* Adds what proves the step, of a zone with step->source.signing, to the authority section. */
+/* Adds what denies in the step, of a zone with step->source.signing, to the authority section. */
 void prove_online_step(struct answer *answer, const struct answer_step *step,
                        struct nsec3_hasher *hasher);
 

@@ -48,7 +48,7 @@ void denial_successor(const uint8_t *name, const uint8_t *apex, uint8_t *next);
  */
 static inline bool denial_in_chain(const struct node *node)
 {
-    return (node->flags & NODE_OCCLUDED) == 0 && node->rrsets > 0;
+    return (node->flags & (NODE_OCCLUDED | NODE_NSEC3)) == 0 && node->rrsets > 0;
 }
 
 /* The member of the chain behind a member; the apex behind the last. */

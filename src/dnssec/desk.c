@@ -158,7 +158,7 @@ static void cache_put(struct sign_desk *desk, const uint64_t hash[2], struct sig
 
 static size_t rrsig_size(const struct signing *signing, const struct signing_key *key)
 {
-    return RRSIG_FIXED + (size_t)signing->zone->head->apex_size + dnskey_signature_size(key->key);
+    return RRSIG_FIXED + (size_t)signing->zone->head->apex_size + key->signature_size;
 }
 
 /* All of the record but the signature; returns where that belongs. */
@@ -193,7 +193,7 @@ static bool find_one(struct sign_desk *desk, const struct signing *signing,
 {
     struct sigstore_times times;
     uint8_t *signature = record + RECORD_HEAD + rrsig_size(signing, key) -
-                         dnskey_signature_size(key->key);
+                         key->signature_size;
     if (what->key != 0) {
         if (!sigstore_get(key->store, what->key, &times, signature)) {
             return false;
@@ -204,7 +204,7 @@ static bool find_one(struct sign_desk *desk, const struct signing *signing,
             return false;
         }
         times = cached->times;
-        memcpy(signature, cached->signature, dnskey_signature_size(key->key));
+        memcpy(signature, cached->signature, key->signature_size);
     }
     if (!is_good(times, now, least_left(signing, what))) {
         return false;
@@ -241,7 +241,7 @@ static int make_one(struct sign_desk *desk, const struct signing *signing,
         dnskey_sign(signer, c->data, c->size, signature) != RR_OK) {
         return RR_ENOMEM;
     }
-    size_t size = dnskey_signature_size(key->key);
+    size_t size = key->signature_size;
     if (what->key != 0) {
         sigstore_put(key->store, what->key, times, signature);
     } else if (hash[0] != 0 && size <= CACHED_SIGNATURE_MAX) {
@@ -255,10 +255,10 @@ static int make_one(struct sign_desk *desk, const struct signing *signing,
 /* The RRSIGs that were given with the DNSKEY RRset. */
 static bool take_given(const struct signing *signing, const struct sign_what *what, uint8_t *run)
 {
-    if (what->rrset->type != RRTYPE_DNSKEY || signing->given_size == 0) {
+    if (what->rrset->type != RRTYPE_DNSKEY || signing->given == NULL) {
         return false;
     }
-    memcpy(run, signing->given, signing->given_size);
+    memcpy(run, signing->given->block, signing->given->block_size);
     return true;
 }
 

@@ -160,7 +160,11 @@ static struct keyset *new_keyset(const uint8_t *zone)
 {
     struct keyset *keyset = calloc(1, sizeof *keyset);
     size_t size = name_size(zone);
-    for (size_t i = 0; i < size && keyset != NULL; i++) {
+    if (keyset == NULL) {
+        return NULL;
+    }
+    keyset->references = 1;
+    for (size_t i = 0; i < size; i++) {
         keyset->zone[i] = name_lower(zone[i]);
     }
     return keyset;
@@ -242,7 +246,7 @@ int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, i
         error = read_offline(directory, keyset, diag);
     }
     if (error != RR_OK) {
-        keyset_free(keyset);
+        keyset_unref(keyset);
         return error;
     }
     *result = keyset;
@@ -285,16 +289,22 @@ int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_
         error = dnskey_ds_text(&keyset->key[0], DNSKEY_SHA256, ds);
     }
     if (error != RR_OK) {
-        keyset_free(keyset);
+        keyset_unref(keyset);
         return error;
     }
     *result = keyset;
     return RR_OK;
 }
 
-void keyset_free(struct keyset *keyset)
+struct keyset *keyset_ref(struct keyset *keyset)
 {
-    if (keyset == NULL) {
+    keyset->references++;
+    return keyset;
+}
+
+void keyset_unref(struct keyset *keyset)
+{
+    if (keyset == NULL || --keyset->references > 0) {
         return;
     }
     for (size_t i = 0; i < keyset->count; i++) {

@@ -64,6 +64,7 @@ struct keyset_offline {
 };
 
 struct keyset {
+    size_t references; /* counted by loaders alone, as those of zones */
     uint8_t zone[NAME_MAX_OCTETS]; /* lower case */
     size_t count;
     struct dnskey key[KEYSET_KEYS_MAX];
@@ -86,7 +87,9 @@ int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, i
 int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_t now,
                 struct keyset **keyset, char *ds, struct diag *diag);
 
-void keyset_free(struct keyset *keyset); /* NULL is harmless */
+struct keyset *keyset_ref(struct keyset *keyset);
+/* Gives a reference back; the last one wipes the keys and frees. NULL is harmless. */
+void keyset_unref(struct keyset *keyset);
 
 /* ---- A time ---- */
 

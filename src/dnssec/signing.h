@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/rrtype.h"
 #include "dnssec/dnskey.h"
 #include "dnssec/keyset.h"
 #include "dnssec/policy.h"
@@ -17,12 +18,13 @@
 #include "zone/zone.h"
 
 enum {
-    SIGNING_KEYS_MAX = KEYSET_MAX,
+    SIGNING_KEYS_MAX = KEYSET_KEYS_MAX,
     SIGNING_SETS_MAX = 4, /* at the apex */
 };
 
 struct signing_key {
     const struct dnskey *key; /* the keyset's */
+    size_t signature_size;
     uint64_t id;              /* of its contexts: no other key has or had it */
     bool signs_keys;          /* DNSKEY, CDS, CDNSKEY */
     bool signs_zone;          /* all else */
@@ -33,6 +35,8 @@ struct signing {
     uint32_t references;
     const struct zone *zone;
     struct keyset *keyset;
+    struct keyset_moment moment; /* what its keys are good for, until moment.next */
+    int64_t since;               /* when that was found */
     enum dnssec_denial denial;
     uint32_t lifetime, refresh, inception_offset; /* seconds */
     uint32_t denial_ttl;                          /* of NSEC and NSEC3 (RFC 9077) */
@@ -41,9 +45,9 @@ struct signing {
     struct signing_key key[SIGNING_KEYS_MAX];
     struct zone_overlay overlay;
     const struct rrset *sets[SIGNING_SETS_MAX]; /* of the overlay */
-    /* RRSIGs of the DNSKEY RRset made elsewhere (offline KSK), as in a block; size 0: none. */
-    uint8_t *given;
-    size_t given_size, given_count;
+    struct rrset *set[SIGNING_SETS_MAX];        /* the same, to be freed */
+    /* RRSIGs of the DNSKEY RRset made elsewhere (offline KSK), as in a block; NULL: none. */
+    struct rrset *given;
 };
 
 /*

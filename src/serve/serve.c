@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "answer/answer.h"
+#include "answer/prove.h"
 #include "answer/prove_online.h"
 #include "answer/render.h"
 #include "dns/message.h"
@@ -55,6 +56,7 @@ struct slot {
 struct serve {
     struct counters *counters;
     struct zone_counts *zone_counts;
+    struct nsec3_hasher *hasher;
     struct scratch scratch;
     struct sign_desk *desk;
     uint64_t keys_generation; /* of the world that the desk's keys are of */
@@ -67,7 +69,9 @@ struct serve *serve_new(struct counters *counters, struct zone_counts *zone_coun
     struct serve *s = calloc(1, sizeof *s); /* off the query path: a worker's start */
     uint8_t *scratch = malloc(SCRATCH_SIZE); /* off the query path: a worker's start */
     struct sign_desk *desk = sign_desk_new();
-    if (s == NULL || scratch == NULL || desk == NULL) {
+    struct nsec3_hasher *hasher = nsec3_hasher_new();
+    if (s == NULL || scratch == NULL || desk == NULL || hasher == NULL) {
+        nsec3_hasher_free(hasher);
         free(s);       /* off the query path: a worker's start */
         free(scratch); /* off the query path: a worker's start */
         sign_desk_free(desk);
@@ -77,6 +81,7 @@ struct serve *serve_new(struct counters *counters, struct zone_counts *zone_coun
     s->counters = counters;
     s->zone_counts = zone_counts;
     s->scratch.base = scratch;
+    s->hasher = hasher;
     return s;
 }
 
@@ -84,6 +89,7 @@ void serve_free(struct serve *serve)
 {
     if (serve != NULL) {
         sign_desk_free(serve->desk);
+        nsec3_hasher_free(serve->hasher);
         free(serve->scratch.base); /* off the query path: a worker's end */
         free(serve);               /* off the query path: a worker's end */
     }
@@ -279,20 +285,20 @@ static bool plan_chain(struct slot *slot, const struct world *world, struct zone
     return true;
 }
 
-/* Completes the plan: denials, additional section, signatures. Those that are missing are
+/* What no zone alone tells: proofs, the additional section, signatures. Those that are missing are
  * requested. */
-static void complete(struct serve *s, struct answer *a, uint32_t wall)
+static void finish_plan(struct serve *s, struct answer *a, uint32_t wall)
 {
-    bool online = false;
-    for (const struct answer_step *step = a->first_step; step != NULL; step = step->next) {
-        if (step->source.signing != NULL) {
-            prove_online_step(a, step);
-            online = true;
-        }
+    if (a->proves) {
+        prove_denials(a, s->hasher);
     }
     answer_finish(a);
-    if (online) {
-        counter_add(s->counters, COUNTER_signatures_found, prove_online_find(a, s->desk, wall));
+    if (a->proves && !a->plan.failed) {
+        prove_signatures(a);
+        unsigned found = prove_online_find(a, s->desk, wall);
+        if (found > 0) {
+            counter_add(s->counters, COUNTER_signatures_found, found);
+        }
     }
 }
 
@@ -329,7 +335,7 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
             slot->zone = world->zones[slot->position].zone;
         }
         if (plan_chain(slot, world, &match)) {
-            complete(s, a, wall);
+            finish_plan(s, a, wall);
         }
     }
 }

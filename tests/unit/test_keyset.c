@@ -146,7 +146,7 @@ static void expect(int day, const char *expected)
 {
     struct keyset *keyset = read_at(T0 + (int64_t)day * DAY, "");
     expect_set(keyset, T0 + (int64_t)day * DAY, expected);
-    keyset_free(keyset);
+    keyset_unref(keyset);
 }
 
 static void expect_warnings(int64_t time, const char *expected)
@@ -157,7 +157,7 @@ static void expect_warnings(int64_t time, const char *expected)
     keyset_at(keyset, time, &moment);
     keyset_warn(keyset, time, &moment, &diag);
     key_expect_diag(&diag, expected);
-    keyset_free(keyset);
+    keyset_unref(keyset);
 }
 
 /* Text with the tags of A, B, C... for each %u. */
@@ -194,7 +194,7 @@ START_TEST(zsk_rollover)
                "A active k, B retired, C active z; dnskey ABC; cds A; next 12");
     expect_set(keyset, T0 + 12 * DAY,
                "A active k, B removed, C active z; dnskey AC; cds A; next never");
-    keyset_free(keyset);
+    keyset_unref(keyset);
     expect(12, "A active k, C active z; dnskey AC; cds A; next never");
 }
 END_TEST
@@ -346,7 +346,7 @@ START_TEST(limits)
     struct keyset_moment moment;
     keyset_at(keyset, T0 + 6 * DAY, &moment);
     ck_assert_uint_eq(moment.dnskey.count, KEYSET_KEYS_MAX);
-    keyset_free(keyset);
+    keyset_unref(keyset);
     for (int i = 0; i <= KEYSET_FILES_MAX; i++) {
         snprintf(name, sizeof name, "Kexample.test.+099+%05d.key", i);
         key_write(name, "", 0644);
@@ -389,11 +389,11 @@ START_TEST(directories)
         struct keyset *keyset;
         ck_assert_int_eq(keyset_read(directory, zones[i], T0, &keyset, &diag), RR_OK);
         ck_assert_uint_eq(keyset->count, i + 1);
-        keyset_free(keyset);
+        keyset_unref(keyset);
     }
     keyset_directory_free(directory);
     keyset_directory_free(NULL);
-    keyset_free(NULL);
+    keyset_unref(NULL);
     ck_assert_int_eq(keyset_directory_read(key_path("nowhere"), &directory, &diag), RR_EIO);
     ck_assert_ptr_null(directory);
     key_expect_diag(&diag, "DIR/nowhere: No such file or directory\n");
@@ -415,7 +415,7 @@ START_TEST(made_for_a_zone)
     expect_set(keyset, T0, "A active kz; dnskey A; cds A; next never");
     expect(0, "A active kz; dnskey A; cds A; next never");
     made[0].private = NULL; /* the set's */
-    keyset_free(keyset);
+    keyset_unref(keyset);
     ck_assert_int_eq(keyset_make("/nowhere", zone, 13, T0, &keyset, ds, &diag), RR_EIO);
     ck_assert_ptr_null(keyset);
     key_expect_diag(&diag, "/nowhere: no key can be made for example.test.: No such file or "
@@ -519,7 +519,7 @@ START_TEST(offline_set)
     keyset_at(keyset, T0 + 10 * DAY + 1, &moment);
     ck_assert(!moment.offline);
     ck_assert_int_eq(moment.next, INT64_MAX);
-    keyset_free(keyset);
+    keyset_unref(keyset);
     expect(11, "B active kz, C active kz; dnskey BC; cds ; next never");
     expect_warnings(T0, "");
     char expected[256];
@@ -549,7 +549,7 @@ START_TEST(offline_times)
     keyset_at(keyset, later - 1, &moment);
     ck_assert(!moment.offline);
     ck_assert_int_eq(moment.next, later);
-    keyset_free(keyset);
+    keyset_unref(keyset);
 }
 END_TEST
 
