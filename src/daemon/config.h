@@ -48,6 +48,7 @@ struct config {
     size_t zones;         /* sorted by name, without duplicates; the directory's included */
     struct config_zone *zone;
 
+    bool dry_run; /* set by who only checks: keys that zones have not are not made */
     size_t policies;
     struct dnssec_policy *policy;
 };

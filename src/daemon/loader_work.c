@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/crew.h"
 #include "base/err.h"
+#include "daemon/loader_sign.h"
 #include "dns/name.h"
 #include "zone/image.h"
 #include "zone/zone_load.h"
@@ -66,7 +67,7 @@ static int load(struct loader_item *item, size_t threads)
     return error;
 }
 
-static void look_at(struct loader_item *item, size_t threads)
+static void look_at_file(struct loader_item *item, size_t threads)
 {
     if (item->from_image) {
         return;
@@ -75,7 +76,7 @@ static void look_at(struct loader_item *item, size_t threads)
         item->outcome = LOADER_REMOVED;
         return;
     }
-    if (is_unchanged(item)) {
+    if (item->keys_only || is_unchanged(item)) {
         item->outcome = LOADER_UNCHANGED;
         return;
     }
@@ -89,6 +90,12 @@ static void look_at(struct loader_item *item, size_t threads)
             diag_fault(&item->diag, item->file, 0, "%s", rr_strerror(error));
         }
     }
+}
+
+static void look_at(struct loader_item *item, size_t threads)
+{
+    look_at_file(item, threads);
+    loader_sign(item, clock_wall());
 }
 
 static void run(struct work *work)

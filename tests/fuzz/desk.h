@@ -71,7 +71,7 @@ static inline void desk_open(struct desk *d, struct zone *const *zones, size_t c
     desk_require(d->world != NULL, "no memory");
     zone_index_unref(index);
     for (size_t i = 0; i < count; i++) {
-        d->world->zones[order[i]] = (struct world_zone){zones[i], (uint32_t)i};
+        d->world->zones[order[i]] = (struct world_zone){.zone = zones[i], .slot = (uint32_t)i};
     }
 }
 
