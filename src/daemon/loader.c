@@ -160,6 +160,7 @@ static void entry_loaded(struct loader_entry *entry, struct loader_item *item)
     entry->bytes = item->zone->arena.capacity + sizeof *item->zone;
     entry->loaded_at = clock_wall();
     entry->from_image = item->from_image;
+    entry->signed_in_file = item->zone->denial != ZONE_UNSIGNED;
     entry->imaged = item->image_current;
 }
 
@@ -587,6 +588,7 @@ static void tell(const struct loader_entry *entry, struct loader_zone_info *info
     info->slot = entry->slot->number;
     info->serving = entry->serving;
     info->from_image = entry->from_image;
+    info->is_signed = entry->signing != NULL || entry->signed_in_file;
     info->serial = entry->serial;
     info->records = entry->records;
     info->nodes = entry->nodes;
@@ -611,6 +613,20 @@ int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_z
     }
     pthread_mutex_unlock(&loader->lock);
     return known ? RR_OK : RR_ENOENT;
+}
+
+bool loader_signing(struct loader *loader, const uint8_t *name,
+                    void (*show)(void *context, const struct signing *signing), void *context)
+{
+    pthread_mutex_lock(&loader->lock);
+    bool known;
+    size_t position = loader_table_find(&loader->table, name, &known);
+    const struct signing *signing = known ? loader->table.entries[position]->signing : NULL;
+    if (signing != NULL) {
+        show(context, signing);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return signing != NULL;
 }
 
 size_t loader_each(struct loader *loader, const uint8_t *after, size_t limit,

@@ -50,6 +50,7 @@ struct loader_entry {
     uint64_t records, nodes, bytes;
     int64_t loaded_at;          /* wall seconds */
     bool from_image;            /* what is in service came from an image of the cache */
+    bool signed_in_file;        /* what is in service has its signatures in its file */
     bool imaged;                /* an image of its own need not be written: the coordinator's */
     char *last_error;           /* NULL where the last load went well */
     struct source_list sources; /* of the version in service */
