@@ -184,6 +184,20 @@ unsigned prove_online_find(struct answer *a, struct sign_desk *desk, uint32_t no
     return found;
 }
 
+void prove_online_retry(struct answer *a, struct sign_desk *desk, uint32_t now)
+{
+    struct sign_request **at = &a->requests;
+    while (*at != NULL) {
+        const struct sign_request *request = *at;
+        if (sign_desk_find(desk, request->signing, &request->what, now, request->run)) {
+            give(a, &a->plan.items[request->item], request->run);
+            *at = request->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
 int prove_online_make(struct answer *a, const struct sign_request *request, struct sign_desk *desk,
                       uint32_t now)
 {

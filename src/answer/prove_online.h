@@ -32,6 +32,10 @@ void prove_lies(struct answer *answer, const struct answer_step *step,
  */
 unsigned prove_online_find(struct answer *answer, struct sign_desk *desk, uint32_t now);
 
+/* Looks again for what was requested: it may have been made for another answer since. Takes out the
+ * requests that are settled. */
+void prove_online_retry(struct answer *answer, struct sign_desk *desk, uint32_t now);
+
 /* Makes the signature of one request and gives it to its item. Returns the number of signatures
  * made, or RR_ENOMEM. */
 int prove_online_make(struct answer *answer, const struct sign_request *request,

@@ -579,6 +579,7 @@ static unsigned settle_later(struct serve *s, const struct world *world, size_t 
                              const struct serve_request *request, unsigned *budget, uint32_t wall)
 {
     struct slot *slot = &s->slots[i];
+    prove_online_retry(&slot->answer, s->desk, wall);
     unsigned cost = cost_of(slot);
     unsigned *used = zone_used(s, i);
     if (cost > *budget || *used + cost > BUDGET_ZONE) {
