@@ -4,21 +4,12 @@
  *
  * They are made for each job, because priority can't be raised again without privileges: helpers
  * are gentle while somebody is served, the coordinator is not, so that what is loaded is also
- * published when CPUs are busy. A thread costs 30 us.
- *
- * Gentle is SCHED_BATCH and GENTLE_NICE: on a CPU that workers fill it gets a tenth. SCHED_IDLE
- * was tried and gets a 300th: 20,000 zones that take 0.8 s took over a minute beside busy
- * CPUs, and an operator under attack waits for just that reload. How long workers wait for
- * the CPU when they wake up was the same with both.
+ * published when CPUs are busy.
  */
 #include "daemon/loader_work.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/crew.h"
@@ -27,12 +18,9 @@
 #include "zone/image.h"
 #include "zone/zone_load.h"
 
-enum { HELPERS_MAX = 256, GENTLE_NICE = 10 };
-
 struct work {
     struct loader_plan *plan;
     const atomic_bool *stop;
-    bool gentle;
     size_t threads; /* for each zone */
     atomic_size_t next;
 };
@@ -91,8 +79,9 @@ static void look_at(struct loader_item *item, size_t threads)
     }
 }
 
-static void run(struct work *work)
+static void help(void *context)
 {
+    struct work *work = context;
     while (!atomic_load_explicit(work->stop, memory_order_relaxed)) {
         size_t i = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed);
         if (i >= work->plan->count) {
@@ -102,38 +91,10 @@ static void run(struct work *work)
     }
 }
 
-static void *help(void *argument)
-{
-    struct work *work = argument;
-    pthread_setname_np(pthread_self(), "rrdns-load");
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-    if (work->gentle) {
-        /* Of this thread alone. Where it is refused helpers compete with workers for the CPU. */
-        (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + GENTLE_NICE);
-    }
-    run(work);
-    return NULL;
-}
-
 void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
 {
-    pthread_t threads[HELPERS_MAX];
     size_t cpus = crew_cpus();
-    size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
-    size_t count = plan->count < most ? plan->count : most;
-    size_t made = 0;
-    struct work work = {
-        .plan = plan, .stop = stop, .gentle = gentle, .threads = count > 0 ? cpus / count : 1};
-    while (made < count && pthread_create(&threads[made], NULL, help, &work) == 0) {
-        made++;
-    }
-    if (made == 0) {
-        run(&work); /* no thread to be had: here, at this one's priority */
-    }
-    for (size_t i = 0; i < made; i++) {
-        pthread_join(threads[i], NULL);
-    }
+    size_t count = plan->count < cpus ? plan->count : cpus;
+    struct work work = {.plan = plan, .stop = stop, .threads = count > 0 ? cpus / count : 1};
+    (gentle ? crew_run_gently : crew_run)(count, help, &work);
 }

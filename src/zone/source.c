@@ -157,34 +157,66 @@ static struct source_file *entry_for(struct source_list *list, const char *path)
     return &files[list->count++];
 }
 
-int source_read(struct source_list *list, const char *path, struct source_text *text)
+int source_open(struct source_list *list, const char *path, struct source_open *file)
 {
-    struct source_file *file = entry_for(list, path);
-    if (file == NULL) {
+    struct source_file *entry = entry_for(list, path);
+    if (entry == NULL) {
         return RR_ENOMEM;
     }
-    bool again = !file->missing; /* included twice */
-    file->missing = true;
-    struct stat st;
-    int64_t read_ns = source_now(); /* before reading: a change meanwhile is then not old */
-    int fd = open_file(path, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    int error = read_text(fd, (size_t)st.st_size, text);
+    file->path = path;
+    file->again = !entry->missing; /* included twice */
+    entry->missing = true;
+    file->read_ns = source_now(); /* before reading: a change meanwhile is then not old */
+    file->fd = open_file(path, &file->st);
+    return file->fd < 0 ? file->fd : RR_OK;
+}
+
+void source_close(struct source_list *list, struct source_open *file, const uint64_t hash[2])
+{
     int saved = errno;
-    close(fd);
-    errno = saved;
-    if (error != RR_OK) {
-        return error;
+    struct source_file *entry = hash != NULL ? entry_for(list, file->path) : NULL;
+    if (entry != NULL) {
+        /* Changed between the two: what was loaded is neither, and must be loaded again. */
+        entry->missing =
+            file->again && (hash[0] != entry->hash[0] || hash[1] != entry->hash[1]);
+        take_stat(entry, &file->st, file->read_ns);
+        memcpy(entry->hash, hash, sizeof entry->hash);
     }
-    XXH128_hash_t hash = XXH3_128bits(text->data, text->size);
-    /* Changed between the two: what was loaded is neither, and must be loaded again. */
-    file->missing = again && (hash.high64 != file->hash[0] || hash.low64 != file->hash[1]);
-    take_stat(file, &st, read_ns);
-    file->hash[0] = hash.high64;
-    file->hash[1] = hash.low64;
-    return RR_OK;
+    close(file->fd);
+    errno = saved;
+}
+
+int source_rest(struct source_list *list, struct source_open *file, struct source_text *text)
+{
+    uint64_t hash[2];
+    int error = read_text(file->fd, (size_t)file->st.st_size, text);
+    if (error == RR_OK) {
+        XXH128_hash_t digest = XXH3_128bits(text->data, text->size);
+        hash[0] = digest.high64;
+        hash[1] = digest.low64;
+    }
+    source_close(list, file, error == RR_OK ? hash : NULL);
+    return error;
+}
+
+int source_read(struct source_list *list, const char *path, struct source_text *text)
+{
+    struct source_open file;
+    int error = source_open(list, path, &file);
+    return error == RR_OK ? source_rest(list, &file, text) : error;
+}
+
+bool source_piece(const struct source_open *file, uint64_t offset, char *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        size_t step = size - done < READ_STEP ? size - done : READ_STEP;
+        ssize_t n = pread(file->fd, data + done, step, (off_t)(offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return false;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return true;
 }
 
 void source_text_free(struct source_text *text)

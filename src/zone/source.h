@@ -1,6 +1,6 @@
 /*
- * Files that zone data comes from: read whole into private memory, and remembered by what they
- * held, so that a reload can tell whether they changed.
+ * Files that zone data comes from: read whole into private memory, or large ones a piece at a time,
+ * and remembered by what they held, so that a reload can tell whether they changed.
  *
  * A file is copied, not mapped: an editor or a copy that truncates a mapped file under the
  * scanner would end the server with SIGBUS. Against the scan that follows, reading costs little.
@@ -42,6 +42,32 @@ struct source_text {
  */
 int source_read(struct source_list *list, const char *path, struct source_text *text);
 void source_text_free(struct source_text *text);
+
+/* A file that is open to be read in pieces, or as a whole after all. */
+struct source_open {
+    const char *path;
+    int fd;
+    bool again;      /* it has been read before for the same list */
+    int64_t read_ns; /* wall clock before it was opened */
+    struct stat st;
+};
+
+/*
+ * source_read without the reading: adds path (which stays the caller's, until the file is closed)
+ * to list as missing. Returns as source_read does; on success source_close or source_rest is to
+ * follow.
+ */
+int source_open(struct source_list *list, const char *path, struct source_open *file);
+
+/* Reads size octets from offset on. False: there are not as many, or they can't be read. May be
+ * called by several threads. */
+bool source_piece(const struct source_open *file, uint64_t offset, char *data, size_t size);
+
+/* Ends reading in pieces. hash: of the whole file, for list to remember; NULL: it was not read. */
+void source_close(struct source_list *list, struct source_open *file, const uint64_t hash[2]);
+
+/* Reads the whole and closes it; returns as source_read does. */
+int source_rest(struct source_list *list, struct source_open *file, struct source_text *text);
 
 /*
  * Whether any file's content differs from what was read. Cheap where stat shows the same file
