@@ -71,6 +71,10 @@ int loader_result_new(struct loader_plan *plan, struct loader_result *result)
 
 void loader_result_add(struct loader_result *result, struct loader_result *early)
 {
+    if (early->count == 0) {
+        loader_result_free(early);
+        return; /* nearly always, and the list may be of 200,000 zones */
+    }
     struct loader_zone_result *zones =
         calloc(result->count + early->count + 1, sizeof *result->zones);
     size_t at = 0, count = 0;

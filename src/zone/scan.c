@@ -340,26 +340,33 @@ static int scan_master(struct scan *scan, struct scan_file *file, const struct s
     return scan->diag->faults > faults ? RR_EINVAL : RR_OK;
 }
 
-int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
-                   struct source_list *sources, struct diag *diag)
+int zone_scan_next(struct zone_scratch *scratch, const char *path, const uint8_t *apex,
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag)
 {
     struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
     struct scan_file file = {.path = path};
-    struct source_text text;
-    int error = source_read(sources, path, &text);
+    struct source_text *text = &scratch->text;
+    int error = source_read(sources, &scratch->directory, path, text);
     if (error != RR_OK) {
         diag_fault(diag, path, 0, "%s", scan_source_error(error));
         return error == RR_ENOMEM ? error : RR_EIO;
     }
-    if (image_is(text.data, text.size)) {
-        source_text_free(&text);
+    if (image_is(text->data, text->size)) {
         return RR_EFORMAT;
     }
     const struct source_file *source = scan_source(&scan, path);
     file.device = source->device;
     file.inode = source->inode;
-    error = scan_master(&scan, &file, &text, threads);
-    source_text_free(&text);
+    return scan_master(&scan, &file, text, threads);
+}
+
+int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
+                   struct source_list *sources, struct diag *diag)
+{
+    struct zone_scratch scratch = {0};
+    int error = zone_scan_next(&scratch, path, apex, threads, records, sources, diag);
+    zone_scratch_free(&scratch);
     return error;
 }
 
