@@ -325,24 +325,28 @@ static struct record_owner *owner_append(struct records *records, const struct r
 
 int records_owner(struct records *records, const uint8_t *owner)
 {
-    if (!name_is_under(owner, records->apex)) {
+    size_t size = name_size(owner);
+    size_t relative = size > records->apex_size ? size - records->apex_size : 0, pos = 0;
+    unsigned labels = 0;
+    for (; pos < relative; pos += 1u + owner[pos]) {
+        labels++;
+    }
+    if (pos != relative || !name_equal(owner + relative, records->apex)) {
         return RR_ENOENT;
     }
-    struct key key;
-    key_from_name(owner, &key);
-    size_t size = name_size(owner);
     bool cased = false;
-    for (size_t i = 0; i + records->apex_size < size; i++) {
+    for (size_t i = 0; i < relative; i++) {
         cased |= name_lower(owner[i]) != owner[i];
     }
-    const uint8_t *relative = key.symbols + records->apex_key_size;
+    struct key key; /* the apex's part of it is the same for all */
+    key_from_labels(owner, labels, &key);
     struct record_owner head = {
-        .key_size = (uint16_t)(key.size - records->apex_key_size),
+        .key_size = key.size,
         .name_size = (uint8_t)size,
         .cased = cased,
     };
-    records->current = &records->part[records_part(records, relative, head.key_size)];
-    bool added = owner_append(records, &head, relative, owner, 0) != NULL;
+    records->current = &records->part[records_part(records, key.symbols, key.size)];
+    bool added = owner_append(records, &head, key.symbols, owner, 0) != NULL;
     return added ? RR_OK : RR_ENOMEM;
 }
 
