@@ -150,6 +150,24 @@ int arena_restore(struct arena *arena, size_t size)
     return RR_OK;
 }
 
+int arena_seal_apart(struct arena *arena, struct arena *room)
+{
+    if (arena->failed || arena->mapped) {
+        return arena_seal(arena);
+    }
+    uint8_t *exact = malloc(arena->used > 0 ? arena->used : 1);
+    if (exact == NULL) {
+        return RR_ENOMEM;
+    }
+    if (arena->used > 0) {
+        memcpy(exact, arena->base, arena->used);
+    }
+    *room = *arena;
+    arena_reset(room);
+    *arena = (struct arena){.base = exact, .used = arena->used, .capacity = arena->used};
+    return RR_OK;
+}
+
 int arena_seal(struct arena *arena)
 {
     if (arena->failed) {

@@ -9,6 +9,7 @@
 #include "daemon/loader_work.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -18,6 +19,16 @@
 #include "zone/image.h"
 #include "zone/zone_load.h"
 
+enum {
+    /*
+     * glibc lets the heap of a thread grow a page at a time, each with a system call of its own.
+     * Small zones take a page for three or four, so this much is asked for at once, after so many
+     * (and stays below what free() gives back to the system).
+     */
+    HEAP_STEP = 48 * 1024,
+    HEAP_ZONES = 32,
+};
+
 struct work {
     struct loader_plan *plan;
     const atomic_bool *stop;
@@ -26,19 +37,20 @@ struct work {
 };
 
 /* Whether what is served is still what the zone's files hold. */
-static bool is_unchanged(const struct loader_item *item)
+static bool is_unchanged(const struct loader_item *item, struct source_directory *directory)
 {
     struct source_list *sources = &item->entry->sources;
     return item->served != NULL && sources->count > 0 &&
-           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources);
+           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources, directory);
 }
 
 /* From text, or from an image, which is known by how it begins, whatever it is called. Nearly all
  * are text, and asking before would be another open() for each of 100,000. */
-static int load(struct loader_item *item, size_t threads)
+static int load(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
     const uint8_t *name = item->entry->name;
-    int error = zone_load(item->file, name, threads, &item->zone, &item->sources, &item->diag);
+    int error =
+        zone_load(scratch, item->file, name, threads, &item->zone, &item->sources, &item->diag);
     if (error != RR_EFORMAT) {
         return error;
     }
@@ -54,7 +66,7 @@ static int load(struct loader_item *item, size_t threads)
     return error;
 }
 
-static void look_at(struct loader_item *item, size_t threads)
+static void look_at(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
     if (item->from_image) {
         return;
@@ -63,12 +75,12 @@ static void look_at(struct loader_item *item, size_t threads)
         item->outcome = LOADER_REMOVED;
         return;
     }
-    if (is_unchanged(item)) {
+    if (is_unchanged(item, &scratch->directory)) {
         item->outcome = LOADER_UNCHANGED;
         return;
     }
     uint64_t begin = clock_now_ns();
-    int error = load(item, threads);
+    int error = load(item, threads, scratch);
     item->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
     item->outcome = error == RR_OK ? LOADER_LOADED : LOADER_FAILED;
     if (error != RR_OK) {
@@ -79,16 +91,28 @@ static void look_at(struct loader_item *item, size_t threads)
     }
 }
 
+static void widen_heap(void)
+{
+    void *volatile room = malloc(HEAP_STEP); /* or the compiler sees that it is for nothing */
+    free(room);
+}
+
 static void help(void *context)
 {
     struct work *work = context;
+    struct zone_scratch scratch = {0};
+    size_t done = 0;
     while (!atomic_load_explicit(work->stop, memory_order_relaxed)) {
         size_t i = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed);
         if (i >= work->plan->count) {
             break;
         }
-        look_at(&work->plan->items[i], work->threads);
+        if (done++ % HEAP_ZONES == 0) {
+            widen_heap();
+        }
+        look_at(&work->plan->items[i], work->threads, &scratch);
     }
+    zone_scratch_free(&scratch);
 }
 
 void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)

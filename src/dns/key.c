@@ -54,13 +54,10 @@ __attribute__((constructor)) static void fill_tables(void)
     }
 }
 
-void key_from_name(const uint8_t *name, struct key *key)
+/* The labels that begin at starts, the last one first. */
+static inline void put_labels(const uint8_t *name, const uint8_t *starts, unsigned labels,
+                              struct key *key)
 {
-    uint8_t starts[NAME_MAX_LABELS + 1];
-    unsigned labels = 0;
-    for (size_t pos = 0; name[pos] != 0; pos += 1u + name[pos]) {
-        starts[labels++] = (uint8_t)pos;
-    }
     uint8_t *out = key->symbols;
     while (labels-- > 0) {
         const uint8_t *label = name + starts[labels];
@@ -74,6 +71,26 @@ void key_from_name(const uint8_t *name, struct key *key)
         *out++ = KEY_SEPARATOR;
     }
     key->size = (uint16_t)(out - key->symbols);
+}
+
+void key_from_name(const uint8_t *name, struct key *key)
+{
+    uint8_t starts[NAME_MAX_LABELS + 1];
+    unsigned labels = 0;
+    for (size_t pos = 0; name[pos] != 0; pos += 1u + name[pos]) {
+        starts[labels++] = (uint8_t)pos;
+    }
+    put_labels(name, starts, labels, key);
+}
+
+void key_from_labels(const uint8_t *name, unsigned labels, struct key *key)
+{
+    uint8_t starts[NAME_MAX_LABELS + 1];
+    size_t pos = 0;
+    for (unsigned i = 0; i < labels; i++, pos += 1u + name[pos]) {
+        starts[i] = (uint8_t)pos;
+    }
+    put_labels(name, starts, labels, key);
 }
 
 /* Where the labels of a key begin (one more: where it ends); returns their number, or -1 where

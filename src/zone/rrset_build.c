@@ -36,9 +36,9 @@ struct block {
     size_t earliers;
 };
 
-bool bytes_reserve(struct bytes *bytes, size_t n)
+bool bytes_grow(struct bytes *bytes, size_t n)
 {
-    if (!bytes->failed && n > bytes->capacity - bytes->size) {
+    if (!bytes->failed) {
         size_t capacity = bytes->capacity < 256 ? 256 : bytes->capacity;
         while (capacity < bytes->size + n) {
             capacity *= 2;

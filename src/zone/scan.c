@@ -343,10 +343,9 @@ static int scan_whole(struct scan *scan, const struct scan_file *file, const cha
 
 /* Reads the open master file: in blocks where it is large and they will do, else as a whole. */
 static int scan_open(struct scan *scan, struct scan_file *file, struct source_open *open,
-                     size_t threads)
+                     size_t threads, struct source_text *text)
 {
     struct scan_input input = {.file = open, .size = (size_t)open->st.st_size};
-    struct source_text text;
     uint64_t hash[2];
     int error = begin_master(scan, file);
     if (error == RR_OK) {
@@ -356,31 +355,39 @@ static int scan_open(struct scan *scan, struct scan_file *file, struct source_op
         source_close(scan->sources, open, error == RR_OK ? hash : NULL);
         return error;
     }
-    error = source_rest(scan->sources, open, &text);
+    error = source_rest(scan->sources, open, text);
     if (error != RR_OK) {
         diag_fault(scan->diag, file->path, 0, "%s", scan_source_error(error));
         return error;
     }
-    error = image_is(text.data, text.size) ? RR_EFORMAT
-                                           : scan_whole(scan, file, text.data, text.size);
-    source_text_free(&text);
-    return error;
+    return image_is(text->data, text->size) ? RR_EFORMAT
+                                            : scan_whole(scan, file, text->data, text->size);
 }
 
-int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
-                   struct source_list *sources, struct diag *diag)
+int zone_scan_next(struct zone_scratch *scratch, const char *path, const uint8_t *apex,
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag)
 {
     struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
     struct scan_file file = {.path = path};
     struct source_open open;
-    int error = source_open(sources, path, &open);
+    int error = source_open(sources, &scratch->directory, path, &open);
     if (error != RR_OK) {
         diag_fault(diag, path, 0, "%s", scan_source_error(error));
         return error == RR_ENOMEM ? error : RR_EIO;
     }
     file.device = open.st.st_dev;
     file.inode = open.st.st_ino;
-    return scan_open(&scan, &file, &open, threads);
+    return scan_open(&scan, &file, &open, threads, &scratch->text);
+}
+
+int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
+                   struct source_list *sources, struct diag *diag)
+{
+    struct zone_scratch scratch = {0};
+    int error = zone_scan_next(&scratch, path, apex, threads, records, sources, diag);
+    zone_scratch_free(&scratch);
+    return error;
 }
 
 int zone_scan_text(const char *name, const char *text, size_t size, const uint8_t *apex,

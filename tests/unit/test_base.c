@@ -139,6 +139,44 @@ START_TEST(arena_crosses_the_line)
 }
 END_TEST
 
+/* Small arenas, one after the other in one region: each is as if it had been built alone. */
+START_TEST(arena_sealed_apart)
+{
+    static const size_t sizes[] = {8, 504, 3000, 40, 0, 65536 - ARENA_UNIT, 16, 65536, 24};
+    struct arena room;
+    arena_init(&room);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct arena arena = room;
+        arena_init(&room);
+        if (sizes[i] > 0) {
+            arena_ref ref = arena_alloc(&arena, sizes[i]);
+            uint8_t *octets = arena_at(&arena, ref);
+            ck_assert_uint_eq(ref, 1);
+            for (size_t k = 0; k < sizes[i]; k++) {
+                ck_assert_uint_eq(octets[k], 0);
+            }
+            memset(octets, (int)i + 1, sizes[i]);
+        }
+        bool mapped = arena.mapped;
+        ck_assert_int_eq(arena_seal_apart(&arena, &room), RR_OK);
+        ck_assert(arena.mapped == mapped && mapped == (sizes[i] > 65536 - ARENA_UNIT));
+        ck_assert_uint_eq(room.used, 0);
+        ck_assert(room.base != arena.base || arena.base == NULL);
+        ck_assert_uint_eq(arena.used, sizes[i] > 0 ? sizes[i] + ARENA_UNIT : 0);
+        if (!mapped) {
+            ck_assert_uint_eq(arena.capacity, arena.used);
+        }
+        for (size_t k = 0; k < sizes[i]; k++) {
+            ck_assert_uint_eq(((uint8_t *)arena_at(&arena, 1))[k], i + 1);
+        }
+        arena_free(&arena);
+    }
+    arena_free(&room);
+    struct arena failed = {.failed = true};
+    ck_assert_int_eq(arena_seal_apart(&failed, &room), RR_ENOMEM);
+}
+END_TEST
+
 /* A stray write into a sealed zone ends the process there and then. */
 START_TEST(arena_sealed_is_not_written_to)
 {
@@ -579,6 +617,7 @@ int main(void)
     tcase_add_test(unit.tests, arena_grows);
     tcase_add_test(unit.tests, arena_small);
     tcase_add_test(unit.tests, arena_crosses_the_line);
+    tcase_add_test(unit.tests, arena_sealed_apart);
     tcase_add_test(unit.tests, arena_sealed_is_not_written_to);
     tcase_add_test(unit.tests, arena_limit);
     tcase_add_test(unit.tests, arena_restored);

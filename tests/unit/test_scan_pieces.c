@@ -226,8 +226,10 @@ START_TEST(from_a_file)
     for (size_t threads = 1; threads <= 2; threads++) {
         struct source_list sources = {0};
         struct made made = {0}, whole = load_whole(text, size);
-        made.error = zone_load(path, names_wire("example."), threads, &made.zone, &sources,
-                               &made.diag);
+        struct zone_scratch scratch = {0};
+        made.error = zone_load(&scratch, path, names_wire("example."), threads, &made.zone,
+                               &sources, &made.diag);
+        zone_scratch_free(&scratch);
         ck_assert_int_eq(made.error, RR_OK);
         ck_assert_uint_eq(made.zone->arena.used, whole.zone->arena.used);
         ck_assert(memcmp(made.zone->arena.base + ARENA_UNIT, whole.zone->arena.base + ARENA_UNIT,
@@ -262,7 +264,7 @@ START_TEST(changed_meanwhile)
     struct source_list sources = {0};
     struct source_open file;
     struct scan_blocks blocks;
-    ck_assert_int_eq(source_open(&sources, path, &file), RR_OK);
+    ck_assert_int_eq(source_open(&sources, NULL, path, &file), RR_OK);
     struct scan_input input = {.file = &file, .size = size};
     ck_assert_int_eq(scan_blocks_find(&blocks, &input, names_wire("example."), 10, true), RR_OK);
     ck_assert_uint_gt(blocks.count, 2);
