@@ -199,7 +199,7 @@ static void serve_received(struct udp *udp, const struct endpoint *endpoint, siz
     }
     size_t answers = gather_answers(udp, count);
     size_t sent = send_answers(udp, endpoint->fd, answers, &octets_out);
-    uint64_t end = clock_now_ns();
+    uint64_t end = service_clock(service);
 
     bool v6 = endpoint->family == AF_INET6;
     counter_add(counters, v6 ? COUNTER_queries_udp6 : COUNTER_queries_udp4, received);
