@@ -237,9 +237,9 @@ START_TEST(from_a_file)
         ck_assert_uint_eq(sources.count, 1);
         const struct timespec times[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
         ck_assert_int_eq(futimens(fd, times), 0);
-        ck_assert(!source_list_changed(&sources));
+        ck_assert(!source_list_changed(&sources, NULL));
         ck_assert_int_eq(pwrite(fd, "#", 1, (off_t)size - 2), 1);
-        ck_assert(source_list_changed(&sources));
+        ck_assert(source_list_changed(&sources, NULL));
         ck_assert_int_eq(pwrite(fd, text + size - 2, 1, (off_t)size - 2), 1);
         source_list_clear(&sources);
         make_free(&made);
