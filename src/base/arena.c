@@ -15,8 +15,9 @@
 enum {
     SMALL = 64 * 1024,
     PAGE = 4096,
-    /* Octets given back in one call, during which the kernel need not let a worker have the CPU. */
-    UNMAP_STEP = 2 << 20,
+    /* Octets given back or protected in one call, during which the kernel need not let a worker
+     * have the CPU: 50 us. */
+    STEP = 512 * 1024,
 };
 
 static const size_t ARENA_MAX = (size_t)UINT32_MAX * ARENA_UNIT;
@@ -26,12 +27,18 @@ void arena_init(struct arena *arena)
     *arena = (struct arena){0};
 }
 
+/* How much of the region a step that begins at `at` takes. */
+static size_t step_at(const struct arena *arena, size_t at)
+{
+    size_t left = arena->capacity - at;
+    return left < STEP ? left : STEP;
+}
+
 void arena_free(struct arena *arena)
 {
     if (arena->mapped) {
-        for (size_t at = 0; at < arena->capacity; at += UNMAP_STEP) {
-            size_t left = arena->capacity - at;
-            munmap(arena->base + at, left < UNMAP_STEP ? left : UNMAP_STEP);
+        for (size_t at = 0; at < arena->capacity; at += STEP) {
+            munmap(arena->base + at, step_at(arena, at));
         }
     } else {
         free(arena->base);
@@ -143,6 +150,24 @@ int arena_restore(struct arena *arena, size_t size)
     return RR_OK;
 }
 
+int arena_seal_apart(struct arena *arena, struct arena *room)
+{
+    if (arena->failed || arena->mapped) {
+        return arena_seal(arena);
+    }
+    uint8_t *exact = malloc(arena->used > 0 ? arena->used : 1);
+    if (exact == NULL) {
+        return RR_ENOMEM;
+    }
+    if (arena->used > 0) {
+        memcpy(exact, arena->base, arena->used);
+    }
+    *room = *arena;
+    arena_reset(room);
+    *arena = (struct arena){.base = exact, .used = arena->used, .capacity = arena->used};
+    return RR_OK;
+}
+
 int arena_seal(struct arena *arena)
 {
     if (arena->failed) {
@@ -157,8 +182,8 @@ int arena_seal(struct arena *arena)
         arena->capacity = arena->used;
         return RR_OK;
     }
-    /* mremap wants whole pages: a capacity that grew is a power of two above SMALL, the largest page
-     * there is; a restored one is exact and stays. */
+    /* mremap wants whole pages: a capacity that grew is a power of two above SMALL, the largest
+     * page there is; a restored one is exact and stays. */
     size_t exact = (arena->used + PAGE - 1) & ~(size_t)(PAGE - 1);
     if (exact < arena->capacity) {
         void *p = mremap(arena->base, arena->capacity, exact, 0);
@@ -167,5 +192,10 @@ int arena_seal(struct arena *arena)
         }
         arena->capacity = exact;
     }
-    return mprotect(arena->base, arena->capacity, PROT_READ) == 0 ? RR_OK : RR_ENOMEM;
+    for (size_t at = 0; at < arena->capacity; at += STEP) {
+        if (mprotect(arena->base + at, step_at(arena, at), PROT_READ) != 0) {
+            return RR_ENOMEM;
+        }
+    }
+    return RR_OK;
 }

@@ -63,4 +63,11 @@ int arena_restore(struct arena *arena, size_t size);
  */
 int arena_seal(struct arena *arena);
 
+/*
+ * The same for one of many small arenas: its region goes to *room, an empty arena, to be used for the
+ * next, and what was used of it is copied to memory of its exact size. A large one keeps its region,
+ * and *room stays empty.
+ */
+int arena_seal_apart(struct arena *arena, struct arena *room);
+
 #endif

@@ -21,4 +21,11 @@ size_t crew_cpus(void);
  */
 void crew_run(size_t members, void (*work)(void *context), void *context);
 
+/*
+ * The same for work beside threads that answer: on threads of its own, which leave them nine tenths
+ * of a CPU that both want and let them in soon when they wake up. The caller's thread just waits,
+ * at its own priority; where no thread can be had it does the work.
+ */
+void crew_run_gently(size_t members, void (*work)(void *context), void *context);
+
 #endif

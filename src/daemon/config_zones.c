@@ -40,6 +40,7 @@ int zone_entries_add(struct zone_entries *entries, const uint8_t *name, char *fi
         return RR_ENOMEM;
     }
     memcpy(copy, name, size);
+    entries->octets += size;
     entries->entry[entries->count++] = (struct zone_entry){
         .zone = {.name = copy, .file = file, .listed = line != 0}, .line = line, .index = index};
     return RR_OK;
@@ -128,15 +129,32 @@ static int add_directory(struct zone_entries *entries, const struct config *conf
 /* ---- Sorting ---- */
 
 struct sorted {
+    uint64_t prefix; /* the key's first symbols: they decide nearly always, and stand at hand */
     const uint8_t *key;
     size_t key_size;
     struct zone_entry *entry;
 };
 
+/* As many symbols as a word has room for; behind the key's end the separator, which is the lowest
+ * and begins no label. */
+static uint64_t prefix_of(const struct key *key)
+{
+    enum { BITS = 6, SYMBOLS = 64 / BITS };
+    _Static_assert(KEY_SYMBOLS <= 1 << BITS && KEY_SEPARATOR == 0, "prefixes are in order of keys");
+    uint64_t prefix = 0;
+    for (size_t i = 0; i < SYMBOLS; i++) {
+        prefix = prefix << BITS | (i < key->size ? key->symbols[i] : KEY_SEPARATOR);
+    }
+    return prefix;
+}
+
 /* By name; what is listed before what was found, as listed; what was found by file name. */
 static int compare(const void *left, const void *right)
 {
     const struct sorted *a = left, *b = right;
+    if (a->prefix != b->prefix) {
+        return a->prefix < b->prefix ? -1 : 1;
+    }
     int order = key_compare(a->key, a->key_size, b->key, b->key_size);
     if (order != 0) {
         return order;
@@ -155,11 +173,7 @@ static struct sorted *sort(const struct zone_entries *entries, uint8_t **keys)
 {
     struct sorted *sorted = calloc(entries->count + 1, sizeof *sorted);
     struct key key;
-    size_t size = 0;
-    for (size_t i = 0; i < entries->count; i++) {
-        size += 2 * name_size(entries->entry[i].zone.name); /* no key has more symbols */
-    }
-    *keys = malloc(size + 1);
+    *keys = malloc(2 * entries->octets + 1); /* no key has more symbols than that */
     if (sorted == NULL || *keys == NULL) {
         free(sorted);
         free(*keys);
@@ -169,7 +183,7 @@ static struct sorted *sort(const struct zone_entries *entries, uint8_t **keys)
     for (size_t i = 0; i < entries->count; i++) {
         key_from_name(entries->entry[i].zone.name, &key);
         memcpy(at, key.symbols, key.size);
-        sorted[i] = (struct sorted){at, key.size, &entries->entry[i]};
+        sorted[i] = (struct sorted){prefix_of(&key), at, key.size, &entries->entry[i]};
         at += key.size;
     }
     qsort(sorted, entries->count, sizeof *sorted, compare);

@@ -22,6 +22,7 @@ struct zone_entry {
 /* A zeroed one is empty. */
 struct zone_entries {
     size_t count, room;
+    size_t octets; /* of all names */
     struct zone_entry *entry;
 };
 

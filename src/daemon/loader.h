@@ -22,7 +22,7 @@
 enum loader_outcome { LOADER_LOADED, LOADER_UNCHANGED, LOADER_FAILED, LOADER_REMOVED };
 
 struct loader_zone_result {
-    uint8_t name[255];
+    const uint8_t *name; /* wire form, in the result's names */
     enum loader_outcome outcome;
     uint32_t serial; /* in service now, where there is one */
     size_t records;
@@ -40,6 +40,7 @@ struct loader_result {
     struct diag diag;   /* of the cache of images: warnings */
     size_t count;
     struct loader_zone_result *zones;
+    uint8_t *names; /* those of zones, one behind the other */
     int64_t milliseconds;
 };
 void loader_result_free(struct loader_result *result);

@@ -273,13 +273,14 @@ static struct loader_item *find_item(const struct loading *loading, unsigned sha
 }
 
 /* Whether sources are unchanged; *current where their time stamps are too. */
-static bool are_unchanged(struct source_list *sources, bool *current)
+static bool are_unchanged(struct source_list *sources, struct source_directory *directory,
+                          bool *current)
 {
     int64_t before = 0, after = 0;
     for (size_t i = 0; i < sources->count; i++) {
         before ^= sources->files[i].read_ns;
     }
-    if (source_list_changed(sources)) {
+    if (source_list_changed(sources, directory)) {
         return false;
     }
     for (size_t i = 0; i < sources->count; i++) {
@@ -290,8 +291,9 @@ static bool are_unchanged(struct source_list *sources, bool *current)
 }
 
 /* Loads the entry for the item. False where it is of no use: then it is to be written anew. */
-static bool load_entry(struct loading *loading, const struct image_pack *pack,
-                       const struct image_pack_entry *entry, struct loader_item *item)
+static bool load_entry(struct loading *loading, struct source_directory *directory,
+                       const struct image_pack *pack, const struct image_pack_entry *entry,
+                       struct loader_item *item)
 {
     uint64_t begin = clock_now_ns();
     struct source_list sources = {0};
@@ -299,7 +301,8 @@ static bool load_entry(struct loading *loading, const struct image_pack *pack,
     struct diag diag = {0};
     bool current = false, loaded = false;
     if (!item->from_image && image_pack_is_of(pack, entry, item->file) &&
-        image_pack_sources(pack, entry, &sources) == RR_OK && are_unchanged(&sources, &current)) {
+        image_pack_sources(pack, entry, &sources) == RR_OK &&
+        are_unchanged(&sources, directory, &current)) {
         int error = image_pack_load(pack, entry, loading->threads, &zone, &diag);
         loaded = error == RR_OK;
         if (!loaded) {
@@ -325,7 +328,8 @@ static bool load_entry(struct loading *loading, const struct image_pack *pack,
 }
 
 /* Loads what a file holds. Returns whether it is just what it should be. */
-static bool load_file(struct loading *loading, unsigned shard, const char *name)
+static bool load_file(struct loading *loading, struct source_directory *directory, unsigned shard,
+                      const char *name)
 {
     const struct loader_images *images = loading->images;
     char *path;
@@ -348,7 +352,7 @@ static bool load_file(struct loading *loading, unsigned shard, const char *name)
     struct image_pack_entry entry = {0};
     while (image_pack_next(pack, &entry) && !atomic_load(loading->stop)) {
         struct loader_item *item = find_item(loading, shard, entry.name, &at);
-        good &= item != NULL && load_entry(loading, pack, &entry, item);
+        good &= item != NULL && load_entry(loading, directory, pack, &entry, item);
     }
     image_pack_close(pack);
     return good;
@@ -357,15 +361,17 @@ static bool load_file(struct loading *loading, unsigned shard, const char *name)
 static void load_shards(void *context)
 {
     struct loading *loading = context;
+    struct source_directory directory = {0}; /* of zones */
     unsigned shard;
     while ((shard = atomic_fetch_add(&loading->next, 1)) < IMAGE_SHARDS &&
            !atomic_load(loading->stop)) {
         for (const struct found *file = loading->small[shard]; file != NULL; file = file->next) {
-            if (!load_file(loading, shard, file->name)) {
+            if (!load_file(loading, &directory, shard, file->name)) {
                 want(loading->images, shard, WANT_SMALL);
             }
         }
     }
+    source_directory_close(&directory);
 }
 
 /* Notes all files of the cache. Returns 0; RR_EIO with errno set; RR_ENOMEM. */
@@ -428,7 +434,7 @@ void loader_images_load(struct loader_images *images, struct loader_plan *plan,
         loading.threads = crew_cpus();
         for (unsigned shard = 0; shard < IMAGE_SHARDS; shard++) {
             for (struct found *at = loading.large[shard]; at != NULL; at = at->next) {
-                if (!load_file(&loading, shard, at->name)) {
+                if (!load_file(&loading, NULL, shard, at->name)) {
                     want(images, shard, WANT_LARGE);
                 }
             }

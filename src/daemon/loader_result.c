@@ -24,18 +24,55 @@ void loader_result_free(struct loader_result *result)
         diag_clear(&result->zones[i].diag);
     }
     free(result->zones);
+    free(result->names);
     diag_clear(&result->diag);
     *result = (struct loader_result){0};
 }
 
+/* Whether the item is told of by itself. */
+static bool is_listed(const struct loader_plan *plan, const struct loader_item *item)
+{
+    return plan->named || item->outcome != LOADER_UNCHANGED;
+}
+
+/* Copies a name to the end of names; what comes behind it goes there next. */
+static uint8_t *put_name(struct loader_zone_result *zone, const uint8_t *name, uint8_t *names)
+{
+    size_t size = name_size(name);
+    zone->name = memcpy(names, name, size);
+    return names + size;
+}
+
+static size_t names_size(const struct loader_result *result)
+{
+    size_t octets = 0;
+    for (size_t i = 0; i < result->count; i++) {
+        octets += name_size(result->zones[i].name);
+    }
+    return octets;
+}
+
+/* Gives the result copies of its zones' names, in names, which is large enough. */
+static void take_names(struct loader_result *result, uint8_t *names)
+{
+    result->names = names;
+    for (size_t i = 0; i < result->count; i++) {
+        names = put_name(&result->zones[i], result->zones[i].name, names);
+    }
+}
+
 int loader_result_new(struct loader_plan *plan, struct loader_result *result)
 {
-    size_t outcomes[4] = {0}, from_images = 0;
+    size_t outcomes[4] = {0}, from_images = 0, listed = 0, octets = 0;
     for (size_t i = 0; i < plan->count; i++) {
-        outcomes[plan->items[i].outcome]++;
-        from_images += plan->items[i].from_image;
+        const struct loader_item *item = &plan->items[i];
+        outcomes[item->outcome]++;
+        from_images += item->from_image;
+        if (is_listed(plan, item)) {
+            listed++;
+            octets += name_size(item->entry->name);
+        }
     }
-    size_t listed = plan->count - (plan->named ? 0 : outcomes[LOADER_UNCHANGED]);
     *result = (struct loader_result){
         .loaded = outcomes[LOADER_LOADED],
         .unchanged = outcomes[LOADER_UNCHANGED],
@@ -43,17 +80,19 @@ int loader_result_new(struct loader_plan *plan, struct loader_result *result)
         .removed = outcomes[LOADER_REMOVED],
         .from_images = from_images,
         .zones = calloc(listed > 0 ? listed : 1, sizeof *result->zones),
+        .names = malloc(octets > 0 ? octets : 1),
     };
-    if (result->zones == NULL) {
+    if (result->zones == NULL || result->names == NULL) {
         return RR_ENOMEM;
     }
+    uint8_t *names = result->names;
     for (size_t i = 0; i < plan->count; i++) {
         struct loader_item *item = &plan->items[i];
-        if (!plan->named && item->outcome == LOADER_UNCHANGED) {
+        if (!is_listed(plan, item)) {
             continue;
         }
         struct loader_zone_result *zone = &result->zones[result->count++];
-        memcpy(zone->name, item->entry->name, name_size(item->entry->name));
+        names = put_name(zone, item->entry->name, names);
         zone->outcome = item->outcome;
         zone->milliseconds = item->milliseconds;
         zone->diag = item->diag;
@@ -71,8 +110,18 @@ int loader_result_new(struct loader_plan *plan, struct loader_result *result)
 
 void loader_result_add(struct loader_result *result, struct loader_result *early)
 {
+    if (early->count == 0) {
+        loader_result_free(early);
+        return; /* nearly always, and the list may be of 200,000 zones */
+    }
     struct loader_zone_result *zones =
         calloc(result->count + early->count + 1, sizeof *result->zones);
+    uint8_t *names = malloc(names_size(result) + names_size(early));
+    if (zones == NULL || names == NULL) {
+        free(zones);
+        free(names);
+        zones = NULL;
+    }
     size_t at = 0, count = 0;
     for (size_t i = 0; i < early->count; i++) {
         struct loader_zone_result *zone = &early->zones[i];
@@ -100,6 +149,9 @@ void loader_result_add(struct loader_result *result, struct loader_result *early
         result->count = count + result->count - at;
         free(result->zones);
         result->zones = zones;
+        uint8_t *before = result->names;
+        take_names(result, names);
+        free(before);
     }
     loader_result_free(early);
 }
@@ -121,7 +173,8 @@ struct loader_result loader_result_copy(const struct loader_result *from)
     struct loader_result to = *from;
     to.count = 0;
     to.zones = calloc(from->count > 0 ? from->count : 1, sizeof *to.zones);
-    bool whole = diag_copy(&from->diag, &to.diag) && to.zones != NULL;
+    to.names = malloc(names_size(from) + 1);
+    bool whole = diag_copy(&from->diag, &to.diag) && to.zones != NULL && to.names != NULL;
     while (whole && to.count < from->count) {
         struct loader_zone_result *zone = &to.zones[to.count];
         *zone = from->zones[to.count];
@@ -133,7 +186,9 @@ struct loader_result loader_result_copy(const struct loader_result *from)
         numbers.diag = (struct diag){0};
         numbers.count = 0;
         numbers.zones = NULL;
+        numbers.names = NULL;
         return numbers;
     }
+    take_names(&to, to.names);
     return to;
 }

@@ -4,21 +4,13 @@
  *
  * They are made for each job, because priority can't be raised again without privileges: helpers
  * are gentle while somebody is served, the coordinator is not, so that what is loaded is also
- * published when CPUs are busy. A thread costs 30 us.
- *
- * Gentle is SCHED_BATCH and GENTLE_NICE: on a CPU that workers fill it gets a tenth. SCHED_IDLE
- * was tried and gets a 300th: 20,000 zones that take 0.8 s took over a minute beside busy
- * CPUs, and an operator under attack waits for just that reload. How long workers wait for
- * the CPU when they wake up was the same with both.
+ * published when CPUs are busy.
  */
 #include "daemon/loader_work.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/crew.h"
@@ -28,30 +20,38 @@
 #include "zone/image.h"
 #include "zone/zone_load.h"
 
-enum { HELPERS_MAX = 256, GENTLE_NICE = 10 };
+enum {
+    /*
+     * glibc lets the heap of a thread grow a page at a time, each with a system call of its own.
+     * Small zones take a page for three or four, so this much is asked for at once, after so many
+     * (and stays below what free() gives back to the system).
+     */
+    HEAP_STEP = 48 * 1024,
+    HEAP_ZONES = 32,
+};
 
 struct work {
     struct loader_plan *plan;
     const atomic_bool *stop;
-    bool gentle;
     size_t threads; /* for each zone */
     atomic_size_t next;
 };
 
 /* Whether what is served is still what the zone's files hold. */
-static bool is_unchanged(const struct loader_item *item)
+static bool is_unchanged(const struct loader_item *item, struct source_directory *directory)
 {
     struct source_list *sources = &item->entry->sources;
     return item->served != NULL && sources->count > 0 &&
-           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources);
+           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources, directory);
 }
 
 /* From text, or from an image, which is known by how it begins, whatever it is called. Nearly all
  * are text, and asking before would be another open() for each of 100,000. */
-static int load(struct loader_item *item, size_t threads)
+static int load(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
     const uint8_t *name = item->entry->name;
-    int error = zone_load(item->file, name, threads, &item->zone, &item->sources, &item->diag);
+    int error =
+        zone_load(scratch, item->file, name, threads, &item->zone, &item->sources, &item->diag);
     if (error != RR_EFORMAT) {
         return error;
     }
@@ -67,7 +67,7 @@ static int load(struct loader_item *item, size_t threads)
     return error;
 }
 
-static void look_at_file(struct loader_item *item, size_t threads)
+static void look_at_file(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
     if (item->from_image) {
         return;
@@ -76,12 +76,12 @@ static void look_at_file(struct loader_item *item, size_t threads)
         item->outcome = LOADER_REMOVED;
         return;
     }
-    if (item->keys_only || is_unchanged(item)) {
+    if (item->keys_only || is_unchanged(item, &scratch->directory)) {
         item->outcome = LOADER_UNCHANGED;
         return;
     }
     uint64_t begin = clock_now_ns();
-    int error = load(item, threads);
+    int error = load(item, threads, scratch);
     item->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
     item->outcome = error == RR_OK ? LOADER_LOADED : LOADER_FAILED;
     if (error != RR_OK) {
@@ -92,55 +92,40 @@ static void look_at_file(struct loader_item *item, size_t threads)
     }
 }
 
-static void look_at(struct loader_item *item, size_t threads)
+static void look_at(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
-    look_at_file(item, threads);
+    look_at_file(item, threads, scratch);
     loader_sign(item, clock_wall());
 }
 
-static void run(struct work *work)
+static void widen_heap(void)
 {
+    void *volatile room = malloc(HEAP_STEP); /* or the compiler sees that it is for nothing */
+    free(room);
+}
+
+static void help(void *context)
+{
+    struct work *work = context;
+    struct zone_scratch scratch = {0};
+    size_t done = 0;
     while (!atomic_load_explicit(work->stop, memory_order_relaxed)) {
         size_t i = atomic_fetch_add_explicit(&work->next, 1, memory_order_relaxed);
         if (i >= work->plan->count) {
             break;
         }
-        look_at(&work->plan->items[i], work->threads);
+        if (done++ % HEAP_ZONES == 0) {
+            widen_heap();
+        }
+        look_at(&work->plan->items[i], work->threads, &scratch);
     }
-}
-
-static void *help(void *argument)
-{
-    struct work *work = argument;
-    pthread_setname_np(pthread_self(), "rrdns-load");
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
-    if (work->gentle) {
-        /* Of this thread alone. Where it is refused helpers compete with workers for the CPU. */
-        (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-        (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + GENTLE_NICE);
-    }
-    run(work);
-    return NULL;
+    zone_scratch_free(&scratch);
 }
 
 void loader_work(struct loader_plan *plan, bool gentle, const atomic_bool *stop)
 {
-    pthread_t threads[HELPERS_MAX];
     size_t cpus = crew_cpus();
-    size_t most = cpus < HELPERS_MAX ? cpus : HELPERS_MAX;
-    size_t count = plan->count < most ? plan->count : most;
-    size_t made = 0;
-    struct work work = {
-        .plan = plan, .stop = stop, .gentle = gentle, .threads = count > 0 ? cpus / count : 1};
-    while (made < count && pthread_create(&threads[made], NULL, help, &work) == 0) {
-        made++;
-    }
-    if (made == 0) {
-        run(&work); /* no thread to be had: here, at this one's priority */
-    }
-    for (size_t i = 0; i < made; i++) {
-        pthread_join(threads[i], NULL);
-    }
+    size_t count = plan->count < cpus ? plan->count : cpus;
+    struct work work = {.plan = plan, .stop = stop, .threads = count > 0 ? cpus / count : 1};
+    (gentle ? crew_run_gently : crew_run)(count, help, &work);
 }

@@ -33,27 +33,35 @@ void report_diag(const struct diag *diag)
     report_lines(diag, DIAG_KEEP);
 }
 
+static void report_zone(const struct loader_zone_result *zone, enum log_level level)
+{
+    char name[NAME_MAX_TEXT];
+    name_to_text(zone->name, name);
+    switch (zone->outcome) {
+    case LOADER_LOADED:
+        log_msg(level, "zone %s loaded: serial %" PRIu32 ", %zu records", name, zone->serial,
+                zone->records);
+        break;
+    case LOADER_REMOVED:
+        log_msg(level, "zone %s removed", name);
+        break;
+    case LOADER_FAILED:
+        log_error("zone %s not loaded", name);
+        break;
+    default:
+        break;
+    }
+}
+
 void report_zones(const char *what, const struct loader_result *result)
 {
     enum log_level level = result->count <= ZONES_AT_INFO ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
+    bool told = level <= log_get_level();
     for (size_t i = 0; i < result->count; i++) {
         const struct loader_zone_result *zone = &result->zones[i];
-        char name[NAME_MAX_TEXT];
-        name_to_text(zone->name, name);
         report_lines(&zone->diag, LINES_A_ZONE);
-        switch (zone->outcome) {
-        case LOADER_LOADED:
-            log_msg(level, "zone %s loaded: serial %" PRIu32 ", %zu records", name, zone->serial,
-                    zone->records);
-            break;
-        case LOADER_REMOVED:
-            log_msg(level, "zone %s removed", name);
-            break;
-        case LOADER_FAILED:
-            log_error("zone %s not loaded", name);
-            break;
-        default:
-            break;
+        if (told || zone->outcome == LOADER_FAILED) {
+            report_zone(zone, level);
         }
     }
     report_diag(&result->diag);

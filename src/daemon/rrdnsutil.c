@@ -54,7 +54,8 @@ static int load(const char *path, const char *origin, struct zone **zone,
         return 2;
     }
     struct diag diag = {0};
-    int error = zone_load(path, apex, crew_cpus(), zone, sources, &diag);
+    struct zone_scratch scratch = {0};
+    int error = zone_load(&scratch, path, apex, crew_cpus(), zone, sources, &diag);
     report_print(&diag, stderr);
     if (error != RR_OK && diag.faults == 0) {
         fprintf(stderr, "%s: %s\n", path, rr_strerror(error));

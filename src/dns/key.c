@@ -27,11 +27,12 @@ static const struct range ranges[] = {
 };
 
 static uint8_t first_symbol[256];
+static uint8_t only_symbol[256];   /* the first, with GROUP where there is a second */
 static uint8_t second_symbol[256]; /* NONE where the octet has one symbol */
-static uint8_t single_octet[256]; /* 0 where the symbol is no octet's own: NUL is in a group */
+static uint8_t single_octet[256];  /* 0 where the symbol is no octet's own: NUL is in a group */
 static uint8_t group_octet[KEY_SYMBOLS][KEY_SYMBOLS];
 
-enum { NONE = 255 };
+enum { NONE = 255, GROUP = 0x80 };
 
 __attribute__((constructor)) static void fill_tables(void)
 {
@@ -43,15 +44,51 @@ __attribute__((constructor)) static void fill_tables(void)
             if (range->group) {
                 unsigned second = range->place + place;
                 first_symbol[octet] = range->symbol;
+                only_symbol[octet] = range->symbol | GROUP;
                 second_symbol[octet] = (uint8_t)second;
                 group_octet[range->symbol][second] = lower;
             } else {
                 first_symbol[octet] = (uint8_t)(range->symbol + place);
+                only_symbol[octet] = first_symbol[octet];
                 second_symbol[octet] = NONE;
                 single_octet[range->symbol + place] = lower;
             }
         }
     }
+}
+
+/* A label with octets of two symbols. */
+static uint8_t *put_symbols(const uint8_t *label, size_t octets, uint8_t *out)
+{
+    for (size_t i = 0; i < octets; i++) {
+        *out++ = first_symbol[label[i]];
+        if (second_symbol[label[i]] != NONE) {
+            *out++ = second_symbol[label[i]];
+        }
+    }
+    return out;
+}
+
+/*
+ * The labels that begin at starts, the last one first. Those of host names are translated without
+ * looking at each symbol; the few that had a group's among them are done again.
+ */
+static inline void put_labels(const uint8_t *name, const uint8_t *starts, unsigned labels,
+                              struct key *key)
+{
+    uint8_t *out = key->symbols;
+    while (labels-- > 0) {
+        const uint8_t *label = name + starts[labels] + 1;
+        size_t octets = label[-1];
+        uint8_t seen = 0;
+        for (size_t i = 0; i < octets; i++) {
+            out[i] = only_symbol[label[i]];
+            seen |= out[i];
+        }
+        out = (seen & GROUP) != 0 ? put_symbols(label, octets, out) : out + octets;
+        *out++ = KEY_SEPARATOR;
+    }
+    key->size = (uint16_t)(out - key->symbols);
 }
 
 void key_from_name(const uint8_t *name, struct key *key)
@@ -61,19 +98,17 @@ void key_from_name(const uint8_t *name, struct key *key)
     for (size_t pos = 0; name[pos] != 0; pos += 1u + name[pos]) {
         starts[labels++] = (uint8_t)pos;
     }
-    uint8_t *out = key->symbols;
-    while (labels-- > 0) {
-        const uint8_t *label = name + starts[labels];
-        const uint8_t *end = label + 1 + label[0];
-        for (const uint8_t *p = label + 1; p < end; p++) {
-            *out++ = first_symbol[*p];
-            if (second_symbol[*p] != NONE) {
-                *out++ = second_symbol[*p];
-            }
-        }
-        *out++ = KEY_SEPARATOR;
+    put_labels(name, starts, labels, key);
+}
+
+void key_from_labels(const uint8_t *name, unsigned labels, struct key *key)
+{
+    uint8_t starts[NAME_MAX_LABELS + 1];
+    size_t pos = 0;
+    for (unsigned i = 0; i < labels; i++, pos += 1u + name[pos]) {
+        starts[i] = (uint8_t)pos;
     }
-    key->size = (uint16_t)(out - key->symbols);
+    put_labels(name, starts, labels, key);
 }
 
 /* Where the labels of a key begin (one more: where it ends); returns their number, or -1 where

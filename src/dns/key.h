@@ -43,6 +43,9 @@ static inline bool key_symbol_is_group(uint8_t symbol)
 /* The key of a well-formed wire name; the root's is empty. */
 void key_from_name(const uint8_t *name, struct key *key);
 
+/* That of its first labels as if they were all: the key relative to the rest of the name. */
+void key_from_labels(const uint8_t *name, unsigned labels, struct key *key);
+
 /*
  * The name of a key (lower case) followed by suffix, an uncompressed wire name: with suffix the
  * apex and symbols the part of a key past the apex, this is the whole name again. Writes at most

@@ -51,6 +51,9 @@ unsigned name_labels(const uint8_t *name)
 /* Length octets are below 'A', so folding them changes nothing and one loop serves for all. */
 static bool octets_equal(const uint8_t *a, const uint8_t *b, size_t size)
 {
+    if (memcmp(a, b, size) == 0) {
+        return true; /* nearly all names are written in one case */
+    }
     for (size_t i = 0; i < size; i++) {
         if (name_lower(a[i]) != name_lower(b[i])) {
             return false;

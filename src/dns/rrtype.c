@@ -30,11 +30,6 @@ const char *rrtype_form(uint16_t type)
     return type < DIRECT ? entries[type].form : NULL;
 }
 
-bool rrtype_is_meta(uint16_t type)
-{
-    return type == 0 || type == RRTYPE_OPT || (type >= 128 && type <= 255);
-}
-
 /*
  * The types that zones are made of, found in one step: their mnemonics as numbers, the first letter
  * lowest, hash perfectly with this multiplier. Adding one that collides is an error of the compiler

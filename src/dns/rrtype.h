@@ -20,7 +20,10 @@ enum { RRTYPE_TEXT_MAX = 16 }; /* room for any mnemonic or TYPE65535, and the NU
 const char *rrtype_form(uint16_t type);
 
 /* Whether the type may never be data in a zone: 0, OPT, 128-255 (RFC 6895 section 3.1). */
-bool rrtype_is_meta(uint16_t type);
+static inline bool rrtype_is_meta(uint16_t type)
+{
+    return type == 0 || type == RRTYPE_OPT || (type >= 128 && type <= 255);
+}
 
 /*
  * Mnemonic (any case) or TYPEn to number. Returns 0, RR_ENOENT for an unknown word, RR_ERANGE for

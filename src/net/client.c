@@ -35,7 +35,7 @@ enum {
     FIRST_HOLD = 512,
 };
 
-struct client *client_new(struct tcp *tcp, int fd, const union socket_address *peer, uint32_t cell)
+struct client *client_new(int fd, const union socket_address *peer, uint32_t cell)
 {
     struct client *client = calloc(1, sizeof *client);
     if (client == NULL) {
@@ -44,38 +44,40 @@ struct client *client_new(struct tcp *tcp, int fd, const union socket_address *p
     client->fd = fd;
     client->peer = *peer;
     client->cell = cell;
-    client->event =
-        event_new(tcp->service->base, fd, EV_READ | EV_PERSIST, tcp_client_ready, client);
-    if (client->event == NULL) {
-        free(client);
-        return NULL;
-    }
     return client;
-}
-
-void client_free(struct client *client)
-{
-    event_free(client->event);
-    close(client->fd);
-    free(client->held.data);
-    free(client->unsent.data);
-    free(client);
 }
 
 int client_watch(struct client *client)
 {
     short what = client->state == CLIENT_WRITING ? EV_WRITE : EV_READ;
-    if (event_pending(client->event, EV_READ | EV_WRITE, NULL)) {
-        if ((event_get_events(client->event) & what) != 0) {
-            return 0;
-        }
-        event_del(client->event);
+    if (client->watched == what) {
+        return 0;
     }
-    if (event_assign(client->event, client->tcp->service->base, client->fd,
-                     (short)(what | EV_PERSIST), tcp_client_ready, client) != 0) {
+    client_unwatch(client);
+    if (event_assign(&client->event, client->tcp->service->base, client->fd,
+                     (short)(what | EV_PERSIST), tcp_client_ready, client) != 0 ||
+        event_add(&client->event, NULL) != 0) {
         return -1;
     }
-    return event_add(client->event, NULL);
+    client->watched = what;
+    return 0;
+}
+
+void client_unwatch(struct client *client)
+{
+    if (client->watched != 0) {
+        event_del(&client->event);
+        client->watched = 0;
+    }
+}
+
+void client_free(struct client *client)
+{
+    client_unwatch(client);
+    close(client->fd);
+    free(client->held.data);
+    free(client->unsent.data);
+    free(client);
 }
 
 static void count(struct client *client, size_t cell, uint64_t amount)
@@ -258,7 +260,8 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
         most = served < taken ? served + 1 : SERVE_BATCH;
         client->since = now;
         bool open = write_answers(client, now);
-        count(client, COUNTER_latency + counter_latency_bucket(clock_now_ns() - now), answers);
+        uint64_t end = service_clock(client->tcp->service);
+        count(client, COUNTER_latency + counter_latency_bucket(end - now), answers);
         if (!open) {
             return false;
         }

@@ -5,6 +5,7 @@
 #define RRDNS_NET_CLIENT_H
 
 #include <event2/event.h>
+#include <event2/event_struct.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -52,7 +53,7 @@ struct client {
     TAILQ_ENTRY(client) timeline;   /* in tcp.idle or tcp.busy, the oldest `since` first */
     TAILQ_ENTRY(client) neighbours; /* while idle: in tcp.neighbourhoods, likewise */
     struct tcp *tcp;
-    struct event *event;
+    struct event event;
     uint64_t since;       /* of the last progress: a query complete or begun, octets written */
     struct buffer held;   /* octets read and not served: an unfinished message, or the queries
                              behind an answer that could not be written */
@@ -61,6 +62,7 @@ struct client {
     unsigned queries;
     int fd;
     enum client_state state;
+    short watched; /* what event is in the loop for: EV_READ, EV_WRITE or 0 */
     bool idle;
     union socket_address peer;
 };
@@ -79,8 +81,8 @@ struct tcp {
 };
 
 /* A connection just accepted, in no list yet. NULL where there is no memory; fd is then still open. */
-struct client *client_new(struct tcp *tcp, int fd, const union socket_address *peer, uint32_t cell);
-/* Closes it and frees all it has; it stands in no list any more. */
+struct client *client_new(int fd, const union socket_address *peer, uint32_t cell);
+/* Takes its event from the loop, closes it and frees all it has; it stands in no list any more. */
 void client_free(struct client *client);
 
 /*
@@ -89,8 +91,9 @@ void client_free(struct client *client);
  */
 bool client_ready(struct client *client, uint64_t now);
 
-/* Adds the client's event, for what its state waits for, to the loop of its tcp. 0 or -1. */
+/* Has the loop of its tcp call for what the client's state waits for. 0 or -1. */
 int client_watch(struct client *client);
+void client_unwatch(struct client *client);
 
 /* What the event calls (tcp.c): client_ready, and then back on a list or the end. */
 void tcp_client_ready(evutil_socket_t fd, short what, void *client);

@@ -208,7 +208,7 @@ static void send_served(struct udp *udp, int fd, size_t count, uint64_t begin)
     uint64_t octets = 0;
     size_t answers = gather_answers(udp, count);
     size_t sent = send_answers(udp, fd, answers, &octets);
-    uint64_t end = clock_now_ns();
+    uint64_t end = service_clock(udp->service);
     counter_add(counters, COUNTER_answers_udp, sent);
     counter_add(counters, COUNTER_bytes_sent_udp, octets);
     counter_add(counters, COUNTER_latency + counter_latency_bucket(end - begin), sent);

@@ -179,6 +179,7 @@ static void *run(void *context)
     struct worker *worker = context;
     while (!worker->ended) {
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
+        worker->service.now = 0;
         event_base_loop(worker->service.base, EVLOOP_ONCE);
         if (worker->draining && tcp_count(worker->tcp) == 0) {
             worker->ended = true;

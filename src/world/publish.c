@@ -3,6 +3,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/crew.h"
+
 static const uint64_t GONE = UINT64_MAX;
 
 void publisher_init(struct publisher *publisher, struct world *first)
@@ -54,6 +56,12 @@ static void wake(int fd)
     (void)ignored;
 }
 
+/* For what was served it can be many calls that give memory back. */
+static void free_world(void *world)
+{
+    world_free(world);
+}
+
 void publisher_publish(struct publisher *publisher, struct world *world)
 {
     struct world *old = atomic_load(&publisher->current);
@@ -74,5 +82,5 @@ void publisher_publish(struct publisher *publisher, struct world *world)
             nanosleep(&pause, NULL);
         }
     }
-    world_free(old);
+    crew_run_gently(1, free_world, old);
 }

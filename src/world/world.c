@@ -48,6 +48,17 @@ static int compare_named(const void *x, const void *y)
                        b->key_size);
 }
 
+/* As the names of a configuration are. */
+static bool is_sorted(const struct named *named, size_t count)
+{
+    for (size_t i = 1; i < count; i++) {
+        if (compare_named(&named[i - 1], &named[i]) > 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static struct radix_key index_key(const void *context, size_t i)
 {
     const struct zone_index *index = context;
@@ -106,7 +117,9 @@ static void index_parents(struct zone_index *index)
 static int index_fill(struct zone_index *index, struct named *named, uint32_t *order)
 {
     compare_keys = index->keys;
-    qsort(named, index->count, sizeof *named, compare_named);
+    if (!is_sorted(named, index->count)) {
+        qsort(named, index->count, sizeof *named, compare_named);
+    }
     uint32_t name_at = 0;
     for (size_t i = 0; i < index->count; i++) {
         if (i > 0 && compare_named(&named[i - 1], &named[i]) == 0) {

@@ -39,21 +39,21 @@ search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
 static inline __attribute__((always_inline)) void search_many(struct radix_cursor *cursors,
                                                               size_t count)
 {
-    uint8_t active[RADIX_MANY_MAX];
+    struct radix_cursor *active[RADIX_MANY_MAX];
     size_t n = 0;
     for (size_t i = 0; i < count; i++) {
         if (cursors[i].at != NULL) {
-            active[n++] = (uint8_t)i;
+            active[n++] = &cursors[i];
         }
     }
     while (n > 0) {
         size_t left = 0;
         for (size_t i = 0; i < n; i++) {
-            struct radix_cursor *c = &cursors[active[i]];
+            struct radix_cursor *c = active[i];
             if (!radix_is_leaf(c->at)) { /* fetched since the round before */
                 c->at = step(c->entries, c->at, c->symbols, c->size);
                 __builtin_prefetch(c->at);
-                active[left++] = active[i];
+                active[left++] = c;
             }
         }
         n = left;

@@ -25,24 +25,52 @@ enum {
     CHUNK_MAPPED = 64 * 1024,
 };
 
-struct records *records_new(const uint8_t *apex)
+/* All but the memory that is kept from zone to zone. */
+static void set_apex(struct records *records, const uint8_t *apex)
 {
-    struct records *records = calloc(1, sizeof *records);
-    struct record_part *part = calloc(1, sizeof *part);
-    if (records == NULL || part == NULL) {
-        free(records);
-        free(part);
-        return NULL;
-    }
     struct key key;
     key_from_name(apex, &key);
-    records->part = part;
+    records->part = &records->only;
     records->parts = 1;
     records->apex_key_size = key.size;
     records->apex_size = (uint8_t)name_size(apex);
     records->apex_labels = (uint8_t)name_labels(apex);
     memcpy(records->apex, apex, records->apex_size);
+}
+
+struct records *records_new(const uint8_t *apex)
+{
+    struct records *records = calloc(1, sizeof *records);
+    if (records != NULL) {
+        set_apex(records, apex);
+    }
     return records;
+}
+
+/* Parts that records_split made. */
+static void free_parts(struct records *records)
+{
+    if (records->part != &records->only) {
+        free(records->part);
+    }
+    free(records->limit);
+    records->limit = NULL;
+}
+
+static void free_files(struct records *records)
+{
+    for (uint32_t i = 0; i < records->files; i++) {
+        free(records->file[i]);
+    }
+    records->files = 0;
+}
+
+void records_renew(struct records *records, const uint8_t *apex)
+{
+    records_clear(records);
+    free_parts(records);
+    free_files(records);
+    set_apex(records, apex);
 }
 
 void records_free(struct records *records)
@@ -51,12 +79,10 @@ void records_free(struct records *records)
         return;
     }
     records_clear(records);
-    for (uint32_t i = 0; i < records->files; i++) {
-        free(records->file[i]);
-    }
+    free_parts(records);
+    free_files(records);
     free(records->file);
-    free(records->part);
-    free(records->limit);
+    free(records->spare);
     free(records);
 }
 
@@ -139,7 +165,6 @@ int records_split(struct records *records, const struct key *samples, size_t cou
     }
     find_beginning(records, samples, count);
     records->parts = 1 + choose_limits(records, samples, count, parts, prefixes);
-    free(records->part);
     records->part = part;
     free(prefixes);
     return RR_OK;
@@ -156,7 +181,6 @@ struct records *records_like(const struct records *records)
         free(limit);
         return NULL;
     }
-    free(made->part);
     made->part = part;
     made->limit = limit;
     made->parts = records->parts;
@@ -205,11 +229,22 @@ static struct record_chunk *chunk_new(size_t size)
     return chunk;
 }
 
-void records_drop(struct record_part *part)
+/* Whether the chunk is to be kept for the next zone. Of several parts none is: several threads may
+ * be dropping them. */
+static bool is_spare(const struct records *records, const struct record_chunk *chunk)
 {
+    return records->parts == 1 && records->spare == NULL && chunk->size == CHUNK_FIRST;
+}
+
+void records_drop(struct records *records, size_t i)
+{
+    struct record_part *part = &records->part[i];
     for (struct record_chunk *chunk = part->first, *next; chunk != NULL; chunk = next) {
         next = chunk->next;
-        if (chunk->size < CHUNK_MAPPED) {
+        if (is_spare(records, chunk)) {
+            *chunk = (struct record_chunk){.size = CHUNK_FIRST};
+            records->spare = chunk;
+        } else if (chunk->size < CHUNK_MAPPED) {
             free(chunk);
         } else {
             munmap(chunk, sizeof *chunk + chunk->size + RECORD_SLACK);
@@ -221,7 +256,7 @@ void records_drop(struct record_part *part)
 void records_clear(struct records *records)
 {
     for (size_t i = 0; i < records->parts; i++) {
-        records_drop(&records->part[i]);
+        records_drop(records, i);
     }
     records->owner = NULL;
     records->count = 0;
@@ -235,13 +270,20 @@ static size_t next_size(const struct record_chunk *last, size_t room)
 }
 
 /* The part's last chunk with at least `room` octets free, a new one where it has not. */
-static struct record_chunk *chunk_with(struct record_part *part, size_t room)
+static struct record_chunk *chunk_with(struct records *records, size_t room)
 {
+    struct record_part *part = records->current;
     struct record_chunk *chunk = part->last;
     if (chunk != NULL && chunk->size - chunk->used >= room) {
         return chunk;
     }
-    struct record_chunk *fresh = chunk_new(next_size(chunk, room));
+    size_t size = next_size(chunk, room);
+    struct record_chunk *fresh = records->spare;
+    if (fresh != NULL && size == CHUNK_FIRST) {
+        records->spare = NULL;
+    } else {
+        fresh = chunk_new(size);
+    }
     if (fresh == NULL) {
         return NULL;
     }
@@ -263,7 +305,7 @@ static struct record_owner *owner_append(struct records *records, const struct r
     struct record_part *part = records->current;
     size_t relative = head->cased ? (size_t)head->name_size - records->apex_size : 0;
     size_t first_at = record_align(sizeof *head + head->key_size + relative);
-    struct record_chunk *chunk = chunk_with(part, first_at + room);
+    struct record_chunk *chunk = chunk_with(records, first_at + room);
     if (chunk == NULL) {
         return NULL;
     }
@@ -283,24 +325,28 @@ static struct record_owner *owner_append(struct records *records, const struct r
 
 int records_owner(struct records *records, const uint8_t *owner)
 {
-    if (!name_is_under(owner, records->apex)) {
+    size_t size = name_size(owner);
+    size_t relative = size > records->apex_size ? size - records->apex_size : 0, pos = 0;
+    unsigned labels = 0;
+    for (; pos < relative; pos += 1u + owner[pos]) {
+        labels++;
+    }
+    if (pos != relative || !name_equal(owner + relative, records->apex)) {
         return RR_ENOENT;
     }
-    struct key key;
-    key_from_name(owner, &key);
-    size_t size = name_size(owner);
     bool cased = false;
-    for (size_t i = 0; i + records->apex_size < size; i++) {
+    for (size_t i = 0; i < relative; i++) {
         cased |= name_lower(owner[i]) != owner[i];
     }
-    const uint8_t *relative = key.symbols + records->apex_key_size;
+    struct key key; /* the apex's part of it is the same for all */
+    key_from_labels(owner, labels, &key);
     struct record_owner head = {
-        .key_size = (uint16_t)(key.size - records->apex_key_size),
+        .key_size = key.size,
         .name_size = (uint8_t)size,
         .cased = cased,
     };
-    records->current = &records->part[records_part(records, relative, head.key_size)];
-    bool added = owner_append(records, &head, relative, owner, 0) != NULL;
+    records->current = &records->part[records_part(records, key.symbols, key.size)];
+    bool added = owner_append(records, &head, key.symbols, owner, 0) != NULL;
     return added ? RR_OK : RR_ENOMEM;
 }
 

@@ -18,6 +18,11 @@ struct records;
 
 /* apex: wire name, copied. NULL where there is no memory. */
 struct records *records_new(const uint8_t *apex);
+
+/* Makes the list an empty one for another zone, as records_new would; the little memory that most
+ * zones need is kept for it. */
+void records_renew(struct records *records, const uint8_t *apex);
+
 void records_free(struct records *records);
 
 /*

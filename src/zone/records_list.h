@@ -52,12 +52,14 @@ struct record_part {
 };
 
 struct records {
+    struct record_part only;    /* where there is one part it is this, */
     struct record_part *part;
     size_t parts;
     uint64_t *limit;            /* parts - 1 prefixes: where each part but the first begins */
     size_t depth;               /* symbols that (nearly) all keys begin with, */
     uint8_t beginning[KEY_MAX]; /* and those symbols; prefixes are of what follows */
 
+    struct record_chunk *spare;  /* an empty first chunk, or NULL */
     struct record_part *current; /* where the owner stands */
     struct record_owner *owner;  /* NULL: none yet */
     size_t count;
@@ -103,8 +105,9 @@ static inline bool record_owner_is_apex(const struct record_owner *owner)
 /* The part that a key relative to the apex belongs to. */
 size_t records_part(const struct records *records, const uint8_t *key, size_t size);
 
-/* Frees the chunks of a part, with all owners and records in it. */
-void records_drop(struct record_part *part);
+/* Frees the chunks of a part, with all owners and records in it. Parts may be dropped by several
+ * threads. */
+void records_drop(struct records *records, size_t part);
 
 /* The owner's whole wire name, case as written, to name (room for 255 octets). */
 void record_owner_name(const struct records *records, const struct record_owner *owner,

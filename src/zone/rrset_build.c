@@ -36,9 +36,9 @@ struct block {
     size_t earliers;
 };
 
-bool bytes_reserve(struct bytes *bytes, size_t n)
+bool bytes_grow(struct bytes *bytes, size_t n)
 {
-    if (!bytes->failed && n > bytes->capacity - bytes->size) {
+    if (!bytes->failed) {
         size_t capacity = bytes->capacity < 256 ? 256 : bytes->capacity;
         while (capacity < bytes->size + n) {
             capacity *= 2;
@@ -167,12 +167,16 @@ static void note_target(struct block *b, const struct record *record, size_t pos
 static void append_record(struct block *b, const struct record *record, uint32_t ttl)
 {
     struct rrtype_names names = rrtype_compressible(record->type);
-    uint8_t head[RECORD_HEAD] = {0};
+    /* Written where it stays: copied from a variable it is read eight octets at a time, before the
+     * shorter writes have reached the cache. The processor's waiting for that was a 25th of what a
+     * load took. */
+    uint8_t *head = b->body->data + b->body->size;
+    wire_put_u16(head, 0);
     wire_put_u16(head + 2, record->type);
     wire_put_u16(head + 4, CLASS_IN);
     wire_put_u32(head + 6, record->type == RRTYPE_RRSIG ? record->ttl : ttl);
     wire_put_u16(head + 10, record->size);
-    put(b->body, head, sizeof head);
+    b->body->size += RECORD_HEAD;
 
     size_t rdata_start = b->body->size;
     if (rrtype_target(record->type) >= 0) {
@@ -228,14 +232,12 @@ void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
     for (size_t i = 0; i < count; i++) {
         append_record(&b, records[i], ttl);
     }
-    struct rrset head = {
-        .type = records[0]->type,
-        .count = (uint16_t)count,
-        .block_size = (uint32_t)(body->size - b.start),
-        .patches = (uint16_t)(builder->patches.size / sizeof(uint16_t)),
-        .targets = (uint16_t)(builder->targets.size / sizeof(struct rrset_target)),
-    };
-    memcpy(body->data + start, &head, offsetof(struct rrset, block));
+    struct rrset *rrset = (struct rrset *)(void *)(body->data + start);
+    rrset->type = records[0]->type;
+    rrset->count = (uint16_t)count;
+    rrset->block_size = (uint32_t)(body->size - b.start);
+    rrset->patches = (uint16_t)(builder->patches.size / sizeof(uint16_t));
+    rrset->targets = (uint16_t)(builder->targets.size / sizeof(struct rrset_target));
     pad(body, b.start, 4);
     put(body, builder->patches.data, builder->patches.size);
     pad(body, b.start, 4);

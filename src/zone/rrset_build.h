@@ -47,6 +47,10 @@ void rrset_build(struct rrset_builder *builder, const struct rrset_owner *owner,
 void rrset_builder_free(struct rrset_builder *builder);
 
 /* Room for n octets more at the end. False, and failed, where there is no memory. */
-bool bytes_reserve(struct bytes *bytes, size_t n);
+bool bytes_grow(struct bytes *bytes, size_t n);
+static inline bool bytes_reserve(struct bytes *bytes, size_t n)
+{
+    return n <= bytes->capacity - bytes->size ? !bytes->failed : bytes_grow(bytes, n);
+}
 
 #endif

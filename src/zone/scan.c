@@ -14,6 +14,7 @@
 #include "dns/rrtype.h"
 #include "zone/image.h"
 #include "zone/rdata_scan.h"
+#include "zone/scan_blocks.h"
 #include "zone/zone_load.h"
 
 /* What stands between owner and RDATA. */
@@ -322,59 +323,95 @@ const struct source_file *scan_source(const struct scan *scan, const char *path)
     return NULL;
 }
 
-/* Reads file's text as the zone's master file. */
-static int scan_master(struct scan *scan, struct scan_file *file, const struct source_text *text,
-                       size_t threads)
+/* Prepares for the zone's master file. */
+static int begin_master(struct scan *scan, struct scan_file *file)
 {
-    size_t faults = scan->diag->faults;
     file->index = records_file(scan->records, file->path);
-    if (file->index == UINT32_MAX) {
-        return RR_ENOMEM;
-    }
     scan->origin.size = (uint8_t)name_size(scan->apex);
     memcpy(scan->origin.wire, scan->apex, scan->origin.size);
-    scan_pieces(scan, file, text->data, text->size, threads);
-    if (scan->error != RR_OK) {
-        return scan->error;
+    return file->index != UINT32_MAX ? RR_OK : RR_ENOMEM;
+}
+
+/* The master file as a whole. */
+static int scan_whole(struct scan *scan, const struct scan_file *file, const char *text,
+                      size_t size)
+{
+    size_t faults = scan->diag->faults;
+    scan_text(scan, file, text, size);
+    return scan->error != RR_OK ? scan->error : scan->diag->faults > faults ? RR_EINVAL : RR_OK;
+}
+
+/* Reads the open master file: in blocks where it is large and they will do, else as a whole. */
+static int scan_open(struct scan *scan, struct scan_file *file, struct source_open *open,
+                     size_t threads, struct source_text *text)
+{
+    struct scan_input input = {.file = open, .size = (size_t)open->st.st_size};
+    uint64_t hash[2];
+    int error = begin_master(scan, file);
+    if (error == RR_OK) {
+        error = scan_pieces(scan, file, &input, threads, hash);
     }
-    return scan->diag->faults > faults ? RR_EINVAL : RR_OK;
+    if (error != RR_ERANGE && error != RR_EIO) {
+        source_close(scan->sources, open, error == RR_OK ? hash : NULL);
+        return error;
+    }
+    error = source_rest(scan->sources, open, text);
+    if (error != RR_OK) {
+        diag_fault(scan->diag, file->path, 0, "%s", scan_source_error(error));
+        return error;
+    }
+    return image_is(text->data, text->size) ? RR_EFORMAT
+                                            : scan_whole(scan, file, text->data, text->size);
+}
+
+int zone_scan_next(struct zone_scratch *scratch, const char *path, const uint8_t *apex,
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag)
+{
+    struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
+    struct scan_file file = {.path = path};
+    struct source_open open;
+    int error = source_open(sources, &scratch->directory, path, &open);
+    if (error != RR_OK) {
+        diag_fault(diag, path, 0, "%s", scan_source_error(error));
+        return error == RR_ENOMEM ? error : RR_EIO;
+    }
+    file.device = open.st.st_dev;
+    file.inode = open.st.st_ino;
+    return scan_open(&scan, &file, &open, threads, &scratch->text);
 }
 
 int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
                    struct source_list *sources, struct diag *diag)
 {
-    struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
-    struct scan_file file = {.path = path};
-    struct source_text text;
-    int error = source_read(sources, path, &text);
-    if (error != RR_OK) {
-        diag_fault(diag, path, 0, "%s", scan_source_error(error));
-        return error == RR_ENOMEM ? error : RR_EIO;
-    }
-    if (image_is(text.data, text.size)) {
-        source_text_free(&text);
-        return RR_EFORMAT;
-    }
-    const struct source_file *source = scan_source(&scan, path);
-    file.device = source->device;
-    file.inode = source->inode;
-    error = scan_master(&scan, &file, &text, threads);
-    source_text_free(&text);
+    struct zone_scratch scratch = {0};
+    int error = zone_scan_next(&scratch, path, apex, threads, records, sources, diag);
+    zone_scratch_free(&scratch);
     return error;
 }
 
 int zone_scan_text(const char *name, const char *text, size_t size, const uint8_t *apex,
-                   size_t threads, struct records *records, struct source_list *sources, struct diag *diag)
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag)
 {
     struct scan scan = {.apex = apex, .records = records, .sources = sources, .diag = diag};
     struct scan_file file = {.path = name};
-    struct source_text copy = {.data = malloc(size + LEXER_SLACK), .size = size};
-    if (copy.data == NULL) {
+    struct scan_input input = {.text = text, .size = size};
+    uint64_t hash[2];
+    int error = begin_master(&scan, &file);
+    if (error == RR_OK) {
+        error = scan_pieces(&scan, &file, &input, threads, hash);
+    }
+    if (error != RR_ERANGE) {
+        return error;
+    }
+    char *copy = malloc(size + LEXER_SLACK);
+    if (copy == NULL) {
         return RR_ENOMEM;
     }
-    memcpy(copy.data, text, size);
-    memset(copy.data + size, 0, LEXER_SLACK);
-    int error = scan_master(&scan, &file, &copy, threads);
-    free(copy.data);
+    memcpy(copy, text, size);
+    memset(copy + size, 0, LEXER_SLACK);
+    error = scan_whole(&scan, &file, copy, size);
+    free(copy);
     return error;
 }

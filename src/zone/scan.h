@@ -74,11 +74,15 @@ void scan_text(struct scan *scan, const struct scan_file *file, const char *text
 void scan_entries(struct scan *scan, const char *end);
 
 /*
- * As scan_text, with up to so many threads, for a zone's master file. What comes of it is the same,
- * diagnostics included.
+ * Reads a zone's master file in blocks, with up to so many threads, where it is large. What comes
+ * of it is what scan_text would make of it. Returns 0 and the hash of all that was read;
+ * RR_EFORMAT: it is a zone image; RR_ENOMEM. RR_ERANGE or RR_EIO, and nothing is left or told but
+ * that records may be split: it is to be read as a whole, being small, or faulty, or changed
+ * meanwhile.
  */
-void scan_pieces(struct scan *scan, const struct scan_file *file, const char *text, size_t size,
-                 size_t threads);
+struct scan_input;
+int scan_pieces(struct scan *scan, const struct scan_file *file, const struct scan_input *input,
+                size_t threads, uint64_t hash[2]);
 
 /*
  * Reads one entry; lexer->at is at its beginning. A fault is reported and the lexer is moved behind

@@ -138,8 +138,8 @@ static int include(struct scan *scan, const char *path, size_t line,
                    const struct scan_name *origin)
 {
     struct lexer *lexer = &scan->lexer;
-    struct source_text text;
-    int error = source_read(scan->sources, path, &text);
+    struct source_text text = {0};
+    int error = source_read(scan->sources, NULL, path, &text);
     if (error == RR_ENOMEM) {
         return error;
     }

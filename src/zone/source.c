@@ -32,13 +32,60 @@ static int64_t nanoseconds(struct timespec time)
     return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
 }
 
+/* ---- Directories ---- */
+
+void source_directory_close(struct source_directory *directory)
+{
+    free(directory->path);
+    if (directory->fd > 0) {
+        close(directory->fd);
+    }
+    *directory = (struct source_directory){0};
+}
+
+/* Opens the directory that path is in: when it is seen the second time, one may be all there is. */
+static void enter(struct source_directory *directory, const char *path, size_t size)
+{
+    if (directory->size != size || memcmp(directory->path, path, size) != 0) {
+        source_directory_close(directory);
+        directory->path = strndup(path, size);
+        directory->size = directory->path != NULL ? size : 0;
+    } else if (directory->fd == 0) {
+        int fd = open(directory->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        directory->fd = fd > 0 ? fd : 0;
+        if (fd == 0) {
+            close(fd);
+        }
+    }
+}
+
+/* Where path leads to, for openat and the like: a descriptor, and *rest of the path from there. */
+static int find_place(struct source_directory *directory, const char *path, const char **rest)
+{
+    const char *slash = directory != NULL ? strrchr(path, '/') : NULL;
+    *rest = path;
+    if (slash == NULL || slash[1] == '\0') {
+        return AT_FDCWD;
+    }
+    size_t size = (size_t)(slash + 1 - path);
+    enter(directory, path, size);
+    if (directory->fd == 0) {
+        return AT_FDCWD;
+    }
+    *rest = slash + 1;
+    return directory->fd;
+}
+
+/* ---- Reading ---- */
+
 /*
  * Opens a regular file of bearable size. O_NONBLOCK: a FIFO without a writer must not hold the
  * loader. Returns the descriptor, or an error as source_read.
  */
-static int open_file(const char *path, struct stat *st)
+static int open_file(struct source_directory *directory, const char *path, struct stat *st)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    int place = find_place(directory, path, &path);
+    int fd = openat(place, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0) {
         return RR_EIO;
     }
@@ -90,15 +137,18 @@ static ssize_t read_whole(int fd, char *data, size_t size)
 static int read_text(int fd, size_t expected, struct source_text *text)
 {
     size_t room = expected > 0 ? expected : READ_STEP;
-    *text = (struct source_text){0};
+    text->size = 0;
     for (;;) {
-        char *data = realloc(text->data, room + LEXER_SLACK);
-        if (data == NULL) {
-            source_text_free(text);
-            return RR_ENOMEM;
+        if (text->data == NULL || text->room < room) {
+            char *data = realloc(text->data, room + LEXER_SLACK);
+            if (data == NULL) {
+                source_text_free(text);
+                return RR_ENOMEM;
+            }
+            text->data = data;
+            text->room = room;
         }
-        text->data = data;
-        ssize_t n = read_whole(fd, data + text->size, room - text->size);
+        ssize_t n = read_whole(fd, text->data + text->size, room - text->size);
         if (n < 0) {
             int saved = errno;
             source_text_free(text);
@@ -157,34 +207,68 @@ static struct source_file *entry_for(struct source_list *list, const char *path)
     return &files[list->count++];
 }
 
-int source_read(struct source_list *list, const char *path, struct source_text *text)
+int source_open(struct source_list *list, struct source_directory *directory, const char *path,
+                struct source_open *file)
 {
-    struct source_file *file = entry_for(list, path);
-    if (file == NULL) {
+    struct source_file *entry = entry_for(list, path);
+    if (entry == NULL) {
         return RR_ENOMEM;
     }
-    bool again = !file->missing; /* included twice */
-    file->missing = true;
-    struct stat st;
-    int64_t read_ns = source_now(); /* before reading: a change meanwhile is then not old */
-    int fd = open_file(path, &st);
-    if (fd < 0) {
-        return fd;
-    }
-    int error = read_text(fd, (size_t)st.st_size, text);
+    file->path = path;
+    file->again = !entry->missing; /* included twice */
+    entry->missing = true;
+    file->read_ns = source_now(); /* before reading: a change meanwhile is then not old */
+    file->fd = open_file(directory, path, &file->st);
+    return file->fd < 0 ? file->fd : RR_OK;
+}
+
+void source_close(struct source_list *list, struct source_open *file, const uint64_t hash[2])
+{
     int saved = errno;
-    close(fd);
-    errno = saved;
-    if (error != RR_OK) {
-        return error;
+    struct source_file *entry = hash != NULL ? entry_for(list, file->path) : NULL;
+    if (entry != NULL) {
+        /* Changed between the two: what was loaded is neither, and must be loaded again. */
+        entry->missing =
+            file->again && (hash[0] != entry->hash[0] || hash[1] != entry->hash[1]);
+        take_stat(entry, &file->st, file->read_ns);
+        memcpy(entry->hash, hash, sizeof entry->hash);
     }
-    XXH128_hash_t hash = XXH3_128bits(text->data, text->size);
-    /* Changed between the two: what was loaded is neither, and must be loaded again. */
-    file->missing = again && (hash.high64 != file->hash[0] || hash.low64 != file->hash[1]);
-    take_stat(file, &st, read_ns);
-    file->hash[0] = hash.high64;
-    file->hash[1] = hash.low64;
-    return RR_OK;
+    close(file->fd);
+    errno = saved;
+}
+
+int source_rest(struct source_list *list, struct source_open *file, struct source_text *text)
+{
+    uint64_t hash[2];
+    int error = read_text(file->fd, (size_t)file->st.st_size, text);
+    if (error == RR_OK) {
+        XXH128_hash_t digest = XXH3_128bits(text->data, text->size);
+        hash[0] = digest.high64;
+        hash[1] = digest.low64;
+    }
+    source_close(list, file, error == RR_OK ? hash : NULL);
+    return error;
+}
+
+int source_read(struct source_list *list, struct source_directory *directory, const char *path,
+                struct source_text *text)
+{
+    struct source_open file;
+    int error = source_open(list, directory, path, &file);
+    return error == RR_OK ? source_rest(list, &file, text) : error;
+}
+
+bool source_piece(const struct source_open *file, uint64_t offset, char *data, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        size_t step = size - done < READ_STEP ? size - done : READ_STEP;
+        ssize_t n = pread(file->fd, data + done, step, (off_t)(offset + done));
+        if (n == 0 || (n < 0 && errno != EINTR)) {
+            return false;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return true;
 }
 
 void source_text_free(struct source_text *text)
@@ -232,14 +316,16 @@ static bool untouched(const struct source_file *file, const struct stat *st)
            file->ctime_ns + STALE_NS <= file->read_ns;
 }
 
-static bool file_changed(struct source_file *file)
+static bool file_changed(struct source_file *file, struct source_directory *directory)
 {
     struct stat st;
-    if (!file->missing && stat(file->path, &st) == 0 && untouched(file, &st)) {
+    const char *path;
+    int place = find_place(directory, file->path, &path);
+    if (!file->missing && fstatat(place, path, &st, 0) == 0 && untouched(file, &st)) {
         return false;
     }
     int64_t read_ns = source_now();
-    int fd = open_file(file->path, &st);
+    int fd = open_file(directory, file->path, &st);
     if (fd < 0) {
         return !file->missing;
     }
@@ -257,10 +343,10 @@ static bool file_changed(struct source_file *file)
     return false;
 }
 
-bool source_list_changed(struct source_list *list)
+bool source_list_changed(struct source_list *list, struct source_directory *directory)
 {
     for (size_t i = 0; i < list->count; i++) {
-        if (file_changed(&list->files[i])) {
+        if (file_changed(&list->files[i], directory)) {
             return true;
         }
     }

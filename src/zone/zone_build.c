@@ -32,8 +32,10 @@
 #include "zone/zone_nodes.h"
 #include "zone/zone_targets.h"
 
-/* Targets that a thread takes at a time. */
-enum { TARGETS_TURN = 4096 };
+enum {
+    TARGETS_TURN = 4096, /* targets that a thread takes at a time */
+    FEW_OWNERS = 64,     /* up to so many are sorted without asking for memory */
+};
 
 /* Before it is built. */
 struct part {
@@ -43,12 +45,19 @@ struct part {
     size_t stub_count;
 };
 
-struct build {
+/*
+ * Memory stays from one small zone to the next, also where it is empty in between: 100,000 zones
+ * would otherwise ask malloc for it, and give it back, forty times each.
+ */
+struct zone_builder {
     struct records *records;
     size_t threads;
     struct diag *diag;
     struct zone *zone; /* arena in it grows; head and radix are set as they come to be */
     struct part *parts;
+    struct part only; /* where there is one, with what it is made in */
+    struct sort_item few[FEW_OWNERS], few_spare[FEW_OWNERS];
+    struct zone_nodes work;
 
     atomic_size_t next; /* part or turn that no thread has taken yet */
     atomic_bool failed; /* no memory */
@@ -61,18 +70,27 @@ struct build {
     uint64_t *ahead;  /* the symbols behind those, as the tree wants them */
     size_t node_count, node_room;
     struct bytes places; /* struct target_place */
-    struct diag *target_diags;
+    struct diag *target_diags; /* one for each turn */
+    struct diag only_diag;
     uint64_t rrsets, records_kept;
 };
 
 /* ---- Sorting ---- */
 
-static bool sort_part(struct record_part *list, struct part *part)
+static void free_items(const struct zone_builder *b, struct sort_item *items)
 {
-    part->items = malloc((list->owners + 1) * sizeof *part->items);
-    struct sort_item *spare = malloc((list->owners + 1) * sizeof *spare);
+    if (items != b->few && items != b->few_spare) {
+        free(items);
+    }
+}
+
+static bool sort_part(struct zone_builder *b, const struct record_part *list, struct part *part)
+{
+    bool few = part == &b->only && list->owners <= FEW_OWNERS;
+    part->items = few ? b->few : malloc((list->owners + 1) * sizeof *part->items);
+    struct sort_item *spare = few ? b->few_spare : malloc((list->owners + 1) * sizeof *spare);
     if (part->items == NULL || spare == NULL) {
-        free(spare);
+        free_items(b, spare);
         return false;
     }
     for (const struct record_chunk *c = list->first; c != NULL; c = c->next) {
@@ -85,16 +103,16 @@ static bool sort_part(struct record_part *list, struct part *part)
         }
     }
     record_sort(part->items, spare, part->owners);
-    free(spare);
+    free_items(b, spare);
     return true;
 }
 
 static void sort_parts(void *context)
 {
-    struct build *b = context;
+    struct zone_builder *b = context;
     size_t i;
     while ((i = atomic_fetch_add(&b->next, 1)) < b->records->parts) {
-        if (!sort_part(&b->records->part[i], &b->parts[i])) {
+        if (!sort_part(b, &b->records->part[i], &b->parts[i])) {
             atomic_store(&b->failed, true);
         }
     }
@@ -119,7 +137,7 @@ static size_t lower_bound(const struct part *part, const uint8_t *key, size_t si
 }
 
 /* Fills in what the records of the stub's name say, if it has any. */
-static void look_up_stub(const struct build *b, struct zone_stub *stub)
+static void look_up_stub(const struct zone_builder *b, struct zone_stub *stub)
 {
     const struct part *part = &b->parts[records_part(b->records, stub->key, stub->key_size)];
     size_t i = lower_bound(part, stub->key, stub->key_size);
@@ -139,7 +157,7 @@ static void look_up_stub(const struct build *b, struct zone_stub *stub)
 
 /* The ancestors of the part's first name that the name before it, the last of the parts before, has
  * too or is: they are written there. */
-static bool find_part_stubs(const struct build *b, struct part *part,
+static bool find_part_stubs(const struct zone_builder *b, struct part *part,
                             const struct record_owner *before)
 {
     const struct record_owner *first = part->items[0].owner;
@@ -157,7 +175,7 @@ static bool find_part_stubs(const struct build *b, struct part *part,
     return true;
 }
 
-static bool find_stubs(const struct build *b)
+static bool find_stubs(const struct zone_builder *b)
 {
     const struct record_owner *before = NULL;
     for (size_t i = 0; i < b->records->parts; i++) {
@@ -173,7 +191,7 @@ static bool find_stubs(const struct build *b)
     return true;
 }
 
-static void check_apex(const struct build *b)
+static void check_apex(const struct zone_builder *b)
 {
     const struct record *soa = NULL;
     const struct record_owner *soa_owner = NULL, *first = NULL;
@@ -208,7 +226,7 @@ static void check_apex(const struct build *b)
 
 /* ---- Putting parts together ---- */
 
-static bool room_for_nodes(struct build *b, size_t more)
+static bool room_for_nodes(struct zone_builder *b, size_t more)
 {
     if (b->node_room - b->node_count >= more) {
         return true;
@@ -228,7 +246,7 @@ static bool room_for_nodes(struct build *b, size_t more)
 }
 
 /* Notes a node as the next in order. common is what it shares with the one before. */
-static void note_node(struct build *b, arena_ref ref, size_t common)
+static void note_node(struct zone_builder *b, arena_ref ref, size_t common)
 {
     const struct node *node = zone_at(b->zone, ref);
     b->nodes[b->node_count] = ref;
@@ -237,7 +255,7 @@ static void note_node(struct build *b, arena_ref ref, size_t common)
 }
 
 /* The node of a key that is among those noted. */
-static arena_ref find_node(const struct build *b, const uint8_t *key, size_t size)
+static arena_ref find_node(const struct zone_builder *b, const uint8_t *key, size_t size)
 {
     size_t low = 0, high = b->node_count;
     while (low < high) {
@@ -272,7 +290,7 @@ static arena_ref move_ref(const struct moving *moving, arena_ref ref)
 }
 
 /* Copies the part's nodes behind those there are. */
-static bool copy_nodes(struct build *b, const struct zone_nodes *part, struct moving *moving)
+static bool copy_nodes(struct zone_builder *b, const struct zone_nodes *part, struct moving *moving)
 {
     moving->part = part;
     moving->from = part->nodes[part->stubs];
@@ -297,7 +315,7 @@ static bool copy_nodes(struct build *b, const struct zone_nodes *part, struct mo
 }
 
 /* Notes the part's nodes, their refs moved. */
-static void move_nodes(struct build *b, const struct moving *moving)
+static void move_nodes(struct zone_builder *b, const struct moving *moving)
 {
     const struct zone_nodes *part = moving->part;
     for (size_t i = part->stubs; i < part->count; i++) {
@@ -315,7 +333,7 @@ static void move_nodes(struct build *b, const struct moving *moving)
     }
 }
 
-static bool append_places(struct build *b, const struct zone_nodes *part,
+static bool append_places(struct zone_builder *b, const struct zone_nodes *part,
                           const struct moving *moving)
 {
     if (!bytes_reserve(&b->places, part->places.size)) {
@@ -333,7 +351,7 @@ static bool append_places(struct build *b, const struct zone_nodes *part,
 }
 
 /* Takes over what a part became; under the lock, in order. The first one's arena is the image's. */
-static bool append_part(struct build *b, struct zone_nodes *part)
+static bool append_part(struct zone_builder *b, struct zone_nodes *part)
 {
     b->rrsets += part->rrsets;
     part->rrsets = 0;
@@ -357,7 +375,7 @@ static bool append_part(struct build *b, struct zone_nodes *part)
 }
 
 /* Waits until the parts before are appended, then appends this one. */
-static void take_turn(struct build *b, size_t i, struct zone_nodes *nodes, bool built)
+static void take_turn(struct zone_builder *b, size_t i, struct zone_nodes *nodes, bool built)
 {
     pthread_mutex_lock(&b->lock);
     while (b->turn != i) {
@@ -372,33 +390,41 @@ static void take_turn(struct build *b, size_t i, struct zone_nodes *nodes, bool 
     pthread_mutex_unlock(&b->lock);
 }
 
-static void build_parts(void *context)
+static void build_parts_in(struct zone_builder *b, struct zone_nodes *nodes)
 {
-    struct build *b = context;
     struct diag diag = {0};
-    struct zone_nodes nodes = {
-        .records = b->records,
-        .diag = &diag,
-        .group = {.records = b->records, .diag = &diag},
-    };
+    nodes->records = nodes->group.records = b->records;
+    nodes->diag = nodes->group.diag = &diag;
+    nodes->group.records_kept = 0;
     size_t i;
     while ((i = atomic_fetch_add(&b->next, 1)) < b->records->parts) {
         struct part *part = &b->parts[i];
         bool built = true;
-        nodes.count = 0;
+        nodes->count = 0;
         if (part->owners > 0 && !atomic_load(&b->failed)) {
-            built = zone_nodes_begin(&nodes, part->stubs, part->stub_count) &&
-                    zone_nodes_add(&nodes, part->items, part->owners);
+            built = zone_nodes_begin(nodes, part->stubs, part->stub_count) &&
+                    zone_nodes_add(nodes, part->items, part->owners);
         }
-        free(part->items);
+        free_items(b, part->items);
         free(part->stubs);
         *part = (struct part){0};
-        records_drop(&b->records->part[i]);
-        take_turn(b, i, &nodes, built);
+        records_drop(b->records, i);
+        take_turn(b, i, nodes, built);
     }
     pthread_mutex_lock(&b->lock);
-    b->records_kept += nodes.group.records_kept;
+    b->records_kept += nodes->group.records_kept;
     pthread_mutex_unlock(&b->lock);
+}
+
+static void build_parts(void *context)
+{
+    struct zone_builder *b = context;
+    if (b->parts == &b->only) {
+        build_parts_in(b, &b->work);
+        return;
+    }
+    struct zone_nodes nodes = {0};
+    build_parts_in(b, &nodes);
     zone_nodes_free(&nodes);
 }
 
@@ -406,18 +432,18 @@ static void build_parts(void *context)
 
 static struct radix_key tree_key(const void *context, size_t index)
 {
-    const struct build *b = context;
+    const struct zone_builder *b = context;
     const struct node *node = zone_at(b->zone, b->nodes[index]);
     return (struct radix_key){node_key(node), node->key_size};
 }
 
 static uint32_t tree_value(const void *context, size_t index)
 {
-    const struct build *b = context;
+    const struct zone_builder *b = context;
     return b->nodes[index];
 }
 
-static arena_ref build_tree(struct build *b, size_t *size)
+static arena_ref build_tree(struct zone_builder *b, size_t *size)
 {
     *size = radix_count(b->common, b->node_count);
     arena_ref ref = arena_alloc(&b->zone->arena, *size * sizeof(struct radix_entry));
@@ -445,7 +471,7 @@ static size_t next_node(const struct target_place *places, size_t count, size_t 
 
 static void resolve_targets(void *context)
 {
-    struct build *b = context;
+    struct zone_builder *b = context;
     const void *data = b->places.data;
     const struct target_place *places = data;
     size_t count = b->places.size / sizeof *places, i;
@@ -458,16 +484,16 @@ static void resolve_targets(void *context)
 
 /* ---- The whole ---- */
 
-static void run_crew(struct build *b, size_t pieces, void (*work)(void *context))
+static void run_crew(struct zone_builder *b, size_t pieces, void (*work)(void *context))
 {
     atomic_store(&b->next, 0);
     crew_run(pieces < b->threads ? pieces : b->threads, work, b);
 }
 
-static bool run_targets(struct build *b)
+static bool run_targets(struct zone_builder *b)
 {
     size_t turns = b->places.size / sizeof(struct target_place) / TARGETS_TURN + 1;
-    b->target_diags = calloc(turns, sizeof *b->target_diags);
+    b->target_diags = turns == 1 ? &b->only_diag : calloc(turns, sizeof *b->target_diags);
     if (b->target_diags == NULL) {
         return false;
     }
@@ -479,7 +505,7 @@ static bool run_targets(struct build *b)
 }
 
 /* The SOA once more, with the TTL that negative answers give it (RFC 2308 section 5). */
-static arena_ref build_negative_soa(struct build *b, const struct rrset *soa)
+static arena_ref build_negative_soa(struct zone_builder *b, const struct rrset *soa)
 {
     size_t span = rrset_span(soa);
     arena_ref soa_ref = (arena_ref)(((const uint8_t *)soa - b->zone->arena.base) / ARENA_UNIT);
@@ -496,7 +522,7 @@ static arena_ref build_negative_soa(struct build *b, const struct rrset *soa)
     return ref;
 }
 
-static bool finish(struct build *b)
+static bool finish(struct zone_builder *b)
 {
     size_t radix_size;
     arena_ref radix = build_tree(b, &radix_size);
@@ -534,17 +560,22 @@ static bool finish(struct build *b)
     };
     memcpy(head->apex_name, b->records->apex, b->records->apex_size);
     zone_settle(b->zone);
-    if (!run_targets(b) || arena_seal(&b->zone->arena) != RR_OK) {
+    if (!run_targets(b)) {
+        return false;
+    }
+    struct arena *arena = &b->zone->arena;
+    int error = b->parts == &b->only ? arena_seal_apart(arena, &b->work.arena) : arena_seal(arena);
+    if (error != RR_OK) {
         return false;
     }
     zone_settle(b->zone);
     return true;
 }
 
-static int run(struct build *b)
+static int run(struct zone_builder *b)
 {
     size_t parts = b->records->parts;
-    b->parts = calloc(parts, sizeof *b->parts);
+    b->parts = parts == 1 ? &b->only : calloc(parts, sizeof *b->parts);
     if (b->parts == NULL) {
         return RR_ENOMEM;
     }
@@ -563,41 +594,101 @@ static int run(struct build *b)
     return finish(b) ? RR_OK : RR_ENOMEM;
 }
 
-static void build_free(struct build *b)
+/* What is of the zone that was built, or could not be. */
+static void end_zone(struct zone_builder *b)
 {
     for (size_t i = 0; b->parts != NULL && i < b->records->parts; i++) {
-        free(b->parts[i].items);
+        free_items(b, b->parts[i].items);
         free(b->parts[i].stubs);
     }
-    free(b->parts);
+    if (b->parts != &b->only) {
+        free(b->parts);
+    }
+    if (b->target_diags != &b->only_diag) {
+        free(b->target_diags);
+    }
+    b->parts = NULL;
+    b->target_diags = NULL;
+    b->only = (struct part){0};
+    b->node_count = 0;
+    b->places.size = 0;
+    b->rrsets = b->records_kept = 0;
+    b->turn = 0;
+}
+
+/* The memory that stays. */
+static void drop_memory(struct zone_builder *b)
+{
+    zone_nodes_free(&b->work);
+    memset(&b->work, 0, sizeof b->work);
     free(b->nodes);
     free(b->common);
     free(b->ahead);
     free(b->places.data);
-    free(b->target_diags);
-    pthread_cond_destroy(&b->moved);
-    pthread_mutex_destroy(&b->lock);
+    b->nodes = NULL;
+    b->common = NULL;
+    b->ahead = NULL;
+    b->node_room = 0;
+    b->places = (struct bytes){0};
+    atomic_store(&b->failed, false);
 }
 
-int zone_build(struct records *records, size_t threads, struct diag *diag, struct zone **zone)
+struct zone_builder *zone_builder_new(void)
+{
+    struct zone_builder *b = calloc(1, sizeof *b);
+    if (b != NULL) {
+        pthread_mutex_init(&b->lock, NULL);
+        pthread_cond_init(&b->moved, NULL);
+    }
+    return b;
+}
+
+void zone_builder_free(struct zone_builder *b)
+{
+    if (b != NULL) {
+        drop_memory(b);
+        pthread_cond_destroy(&b->moved);
+        pthread_mutex_destroy(&b->lock);
+        free(b);
+    }
+}
+
+int zone_builder_build(struct zone_builder *b, struct records *records, size_t threads,
+                       struct diag *diag, struct zone **zone)
 {
     *zone = NULL;
-    struct zone *fresh = calloc(1, sizeof *fresh);
+    struct zone *fresh = malloc(sizeof *fresh);
     if (fresh == NULL) {
         return RR_ENOMEM;
     }
     *fresh = (struct zone){.magic = ZONE_MAGIC, .references = 1};
     arena_init(&fresh->arena);
-    struct build b = {.records = records, .threads = threads, .diag = diag, .zone = fresh};
-    pthread_mutex_init(&b.lock, NULL);
-    pthread_cond_init(&b.moved, NULL);
-    int error = run(&b);
-    build_free(&b);
+    b->records = records;
+    b->threads = threads;
+    b->diag = diag;
+    b->zone = fresh;
+    int error = run(b);
+    end_zone(b);
     records_clear(records);
+    if (error != RR_OK || fresh->arena.mapped) {
+        drop_memory(b); /* after a fault it is not known what is in it, after a large zone it is much */
+    }
     if (error != RR_OK) {
         zone_unref(fresh);
         return error;
     }
     *zone = fresh;
     return RR_OK;
+}
+
+int zone_build(struct records *records, size_t threads, struct diag *diag, struct zone **zone)
+{
+    *zone = NULL;
+    struct zone_builder *b = zone_builder_new();
+    if (b == NULL) {
+        return RR_ENOMEM;
+    }
+    int error = zone_builder_build(b, records, threads, diag, zone);
+    zone_builder_free(b);
+    return error;
 }

@@ -18,4 +18,14 @@
  */
 int zone_build(struct records *records, size_t threads, struct diag *diag, struct zone **zone);
 
+/*
+ * The same for one zone after another: a builder keeps the memory that building small ones takes.
+ * Used by one thread at a time. NULL: no memory.
+ */
+struct zone_builder;
+struct zone_builder *zone_builder_new(void);
+void zone_builder_free(struct zone_builder *builder);
+int zone_builder_build(struct zone_builder *builder, struct records *records, size_t threads,
+                       struct diag *diag, struct zone **zone);
+
 #endif

@@ -9,6 +9,19 @@
 #include "zone/records.h"
 #include "zone/source.h"
 #include "zone/zone.h"
+#include "zone/zone_build.h"
+
+/*
+ * What a thread that loads one zone after another keeps between them: memory, as much as small
+ * zones need, and the directory that they are in. A zeroed one is ready.
+ */
+struct zone_scratch {
+    struct source_directory directory;
+    struct source_text text;
+    struct records *records;
+    struct zone_builder *builder;
+};
+void zone_scratch_free(struct zone_scratch *scratch);
 
 /*
  * Scans the master file at path, and what it includes, into records. apex is the zone's name and
@@ -19,6 +32,11 @@
  */
 int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
                    struct source_list *sources, struct diag *diag);
+
+/* The same with directory and text of a scratch. */
+int zone_scan_next(struct zone_scratch *scratch, const char *path, const uint8_t *apex,
+                   size_t threads, struct records *records, struct source_list *sources,
+                   struct diag *diag);
 
 /*
  * The same over text in memory (tests, fuzzing): name stands for the path in messages and is what
@@ -32,7 +50,7 @@ int zone_scan_text(const char *name, const char *text, size_t size, const uint8_
  * Scans and builds. Returns 0 and *zone (one reference, the caller's), or an error as above, or
  * any of zone_build; diag tells faults and warnings.
  */
-int zone_load(const char *path, const uint8_t *apex, size_t threads, struct zone **zone,
-              struct source_list *sources, struct diag *diag);
+int zone_load(struct zone_scratch *scratch, const char *path, const uint8_t *apex, size_t threads,
+              struct zone **zone, struct source_list *sources, struct diag *diag);
 
 #endif

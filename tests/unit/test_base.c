@@ -1,18 +1,22 @@
 /*
- * Floor 0: arena, diagnostics, SipHash, counters, log, error texts.
+ * Floor 0: arena, crews, diagnostics, SipHash, counters, log, error texts.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/counters.h"
+#include "base/crew.h"
 #include "base/diag.h"
 #include "base/err.h"
 #include "base/log.h"
@@ -132,6 +136,44 @@ START_TEST(arena_crosses_the_line)
         ck_assert_int_eq(arena_seal(&arena), RR_OK);
         arena_free(&arena);
     }
+}
+END_TEST
+
+/* Small arenas, one after the other in one region: each is as if it had been built alone. */
+START_TEST(arena_sealed_apart)
+{
+    static const size_t sizes[] = {8, 504, 3000, 40, 0, 65536 - ARENA_UNIT, 16, 65536, 24};
+    struct arena room;
+    arena_init(&room);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct arena arena = room;
+        arena_init(&room);
+        if (sizes[i] > 0) {
+            arena_ref ref = arena_alloc(&arena, sizes[i]);
+            uint8_t *octets = arena_at(&arena, ref);
+            ck_assert_uint_eq(ref, 1);
+            for (size_t k = 0; k < sizes[i]; k++) {
+                ck_assert_uint_eq(octets[k], 0);
+            }
+            memset(octets, (int)i + 1, sizes[i]);
+        }
+        bool mapped = arena.mapped;
+        ck_assert_int_eq(arena_seal_apart(&arena, &room), RR_OK);
+        ck_assert(arena.mapped == mapped && mapped == (sizes[i] > 65536 - ARENA_UNIT));
+        ck_assert_uint_eq(room.used, 0);
+        ck_assert(room.base != arena.base || arena.base == NULL);
+        ck_assert_uint_eq(arena.used, sizes[i] > 0 ? sizes[i] + ARENA_UNIT : 0);
+        if (!mapped) {
+            ck_assert_uint_eq(arena.capacity, arena.used);
+        }
+        for (size_t k = 0; k < sizes[i]; k++) {
+            ck_assert_uint_eq(((uint8_t *)arena_at(&arena, 1))[k], i + 1);
+        }
+        arena_free(&arena);
+    }
+    arena_free(&room);
+    struct arena failed = {.failed = true};
+    ck_assert_int_eq(arena_seal_apart(&failed, &room), RR_ENOMEM);
 }
 END_TEST
 
@@ -525,15 +567,61 @@ START_TEST(error_texts)
 }
 END_TEST
 
+/* --- crews --- */
+
+enum { SHARES = 1000 };
+
+struct shares {
+    atomic_size_t next;
+    atomic_size_t done;
+    atomic_size_t here; /* shares that the test's own thread had */
+    atomic_int least_nice;
+    pthread_t caller;
+};
+
+static void take_shares(void *context)
+{
+    struct shares *shares = context;
+    int nice = getpriority(PRIO_PROCESS, 0);
+    if (nice < atomic_load(&shares->least_nice)) {
+        atomic_store(&shares->least_nice, nice);
+    }
+    while (atomic_fetch_add(&shares->next, 1) < SHARES) {
+        atomic_fetch_add(&shares->done, 1);
+        atomic_fetch_add(&shares->here, pthread_equal(pthread_self(), shares->caller) != 0);
+        usleep(5);
+    }
+}
+
+START_TEST(crews)
+{
+    int nice = getpriority(PRIO_PROCESS, 0);
+    for (size_t members = 1; members <= 3; members++) {
+        struct shares shares = {.least_nice = 100, .caller = pthread_self()};
+        crew_run(members, take_shares, &shares);
+        ck_assert_uint_eq(shares.done, SHARES);
+        ck_assert_int_eq(shares.least_nice, nice);
+        shares = (struct shares){.least_nice = 100, .caller = pthread_self()};
+        crew_run_gently(members, take_shares, &shares);
+        ck_assert_uint_eq(shares.done, SHARES);
+        ck_assert_uint_eq(shares.here, 0);
+        ck_assert_int_eq(shares.least_nice, nice + 10 < 19 ? nice + 10 : 19);
+        ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), nice);
+    }
+}
+END_TEST
+
 int main(void)
 {
     struct unit unit = unit_begin("base");
     tcase_add_test(unit.tests, arena_grows);
     tcase_add_test(unit.tests, arena_small);
     tcase_add_test(unit.tests, arena_crosses_the_line);
+    tcase_add_test(unit.tests, arena_sealed_apart);
     tcase_add_test(unit.tests, arena_sealed_is_not_written_to);
     tcase_add_test(unit.tests, arena_limit);
     tcase_add_test(unit.tests, arena_restored);
+    tcase_add_test(unit.tests, crews);
     tcase_add_test(unit.tests, diag_places);
     tcase_add_test(unit.tests, diag_keeps_faults);
     tcase_add_test(unit.tests, diag_long_texts);

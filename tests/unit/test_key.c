@@ -47,13 +47,17 @@ static void check_round_trip(const uint8_t *name)
     if (got == NULL) {
         got = unit_guarded(NAME_MAX_OCTETS);
     }
-    struct key key, top;
+    struct key key, top, relative;
+    unsigned labels = 0;
     key_from_name(name, &key);
     if (key.size > KEY_MAX) {
         ck_abort_msg("a key of %u symbols", key.size);
     }
     for (const uint8_t *suffix = name;; suffix += 1u + *suffix) {
         key_from_name(suffix, &top);
+        key_from_labels(name, labels++, &relative);
+        ck_assert_uint_eq(relative.size, key.size - top.size);
+        ck_assert(memcmp(relative.symbols, key.symbols + top.size, relative.size) == 0);
         size_t size = key_to_name(key.symbols + top.size, (size_t)key.size - top.size, suffix, got);
         bool right = size == names_size(name) && names_compare(got, name) == 0;
         for (size_t i = 0; right && i < size - names_size(suffix); i++) {

@@ -145,6 +145,39 @@ START_TEST(forgets_half_a_query_at_the_fin)
 }
 END_TEST
 
+/* What came before a connection is accepted is read then, without an event. */
+START_TEST(serves_what_waits_when_it_accepts)
+{
+    struct aid aid;
+    struct diag diag = {0};
+    uint8_t query[64];
+    int fds[3];
+    aid_prepare(&aid, LOOPBACK);
+    ck_assert_int_eq(net_open(&aid.options, aid.publisher, &aid.net, &diag), 0);
+    size_t size = aid_query_tcp(query, 1, "www", TYPE_A);
+    for (size_t i = 0; i < 3; i++) {
+        fds[i] = aid_client(&aid, SOCK_STREAM);
+    }
+    aid_send(fds[0], query, size);
+    aid_send(fds[1], query, size);
+    shutdown(fds[1], SHUT_WR);
+    aid_send(fds[2], query, size / 2);
+    ck_assert_int_eq(net_start(aid.net), 0);
+    aid_read_answer(fds[0], 1);
+    aid_read_answer(fds[1], 1);
+    aid_expect_end(fds[1], false);
+    aid_send(fds[2], query + size / 2, size - size / 2);
+    aid_read_answer(fds[2], 1);
+    aid_send(fds[0], query, size);
+    aid_read_answer(fds[0], 1);
+    for (size_t i = 0; i < 3; i++) {
+        close(fds[i]);
+    }
+    diag_clear(&diag);
+    end(&aid, 3);
+}
+END_TEST
+
 START_TEST(skips_responses)
 {
     struct aid aid;
@@ -557,6 +590,7 @@ int main(void)
     tcase_add_test(unit.tests, takes_the_longest_message);
     tcase_add_test(unit.tests, answers_a_thousand_pipelined);
     tcase_add_test(unit.tests, forgets_half_a_query_at_the_fin);
+    tcase_add_test(unit.tests, serves_what_waits_when_it_accepts);
     tcase_add_test(unit.tests, skips_responses);
     tcase_add_test(unit.tests, ends_on_what_is_no_message);
     tcase_add_test(unit.tests, sends_without_delay);

@@ -98,11 +98,14 @@ END_TEST
 
 START_TEST(reload_reports)
 {
+    static uint8_t bad[NAME_MAX_OCTETS], good[NAME_MAX_OCTETS];
     struct loader_zone_result *zones = calloc(2, sizeof *zones);
-    name_from_text("bad.example", 11, NULL, zones[0].name);
+    name_from_text("bad.example", 11, NULL, bad);
+    zones[0].name = bad;
     zones[0].outcome = LOADER_FAILED;
     diag_fault(&zones[0].diag, "bad.zone", 3, "no\x1b[31m good");
-    name_from_text("good.example", 12, NULL, zones[1].name);
+    name_from_text("good.example", 12, NULL, good);
+    zones[1].name = good;
     zones[1].outcome = LOADER_LOADED;
     zones[1].serial = 7;
     zones[1].records = 2;

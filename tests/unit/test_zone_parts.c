@@ -183,6 +183,45 @@ START_TEST(nothing_to_split_by)
 }
 END_TEST
 
+/* One builder and one list of records for zones of all sizes, with and without faults. */
+START_TEST(one_after_another)
+{
+    static const char *const apexes[] = {"example.", ".", "a.much.longer.example."};
+    struct rng rng = rng_start();
+    struct records *records = records_new(names_wire("none."));
+    struct zone_builder *builder = zone_builder_new();
+    for (unsigned round = 0; round < 200 / UNIT_SLOWER + 1; round++) {
+        struct slow_zone slow;
+        slow_init(&slow, names_wire(apexes[rng_below(&rng, 3)]));
+        size_t most = rng_once_in(&rng, 20) ? 3000 : rng_once_in(&rng, 3) ? 200 : 10;
+        slow_random(&rng, &slow, round % 2 == 0 ? NAMES_HOST : NAMES_OCTETS,
+                    1 + rng_below(&rng, (unsigned)most));
+        if (rng_once_in(&rng, 4)) {
+            slow_add(&slow, slow.apex, RRTYPE_CNAME, 60, names_wire("x."), 3);
+        }
+        struct made alone = build(slow_records(&slow), 1), next = {0};
+        records_renew(records, slow.apex);
+        ck_assert_uint_eq(records_file(records, "slow"), 0);
+        if (rng_once_in(&rng, 4)) {
+            split(&rng, records, &slow, NAMES_HOST);
+        }
+        for (size_t i = 0; i < slow.count; i++) {
+            add(records, &slow, i);
+        }
+        next.error = zone_builder_build(builder, records, 1 + rng_below(&rng, 3), &next.diag,
+                                        &next.zone);
+        ck_assert_uint_eq(records_count(records), 0);
+        check_same(&alone, &next);
+        make_free(&alone);
+        make_free(&next);
+        slow_free(&slow);
+    }
+    zone_builder_free(builder);
+    zone_builder_free(NULL);
+    records_free(records);
+}
+END_TEST
+
 START_TEST(faults_in_order)
 {
     struct rng rng = rng_start();
@@ -218,6 +257,7 @@ int main(void)
     tcase_add_test(unit.tests, below_one_name);
     tcase_add_test(unit.tests, order_of_parts);
     tcase_add_test(unit.tests, nothing_to_split_by);
+    tcase_add_test(unit.tests, one_after_another);
     tcase_add_test(unit.tests, faults_in_order);
     return unit_end(&unit);
 }
