@@ -100,7 +100,8 @@ enum keyset_state {
 
 const char *keyset_state_name(enum keyset_state state);
 
-/* By its times alone. A key without times (other than Created) is active. */
+/* By its times alone. A key without any, not even Created, is active: it comes from a tool that has
+ * none. */
 enum keyset_state keyset_state(const struct dnskey *key, int64_t time);
 
 /* Arrays are parallel to keyset->key; lists point into the key set. */

@@ -1,6 +1,7 @@
 /*
  * What a key set says at a time. Where times leave something open, it is as BIND has it: a key that
- * has Activate and no Publish is published now; one without any time signs.
+ * has Activate and no Publish is published now; one without any time signs; one that was only
+ * created (dnssec-keygen -G) waits.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -63,9 +64,10 @@ static bool come(int64_t event, int64_t time)
 enum keyset_state keyset_state(const struct dnskey *key, int64_t time)
 {
     const int64_t *times = key->times;
-    bool activates = times[DNSKEY_ACTIVATE] != DNSKEY_UNSET;
-    bool timed = activates || times[DNSKEY_PUBLISH] != DNSKEY_UNSET ||
-                 times[DNSKEY_INACTIVE] != DNSKEY_UNSET || times[DNSKEY_DELETE] != DNSKEY_UNSET;
+    bool activates = times[DNSKEY_ACTIVATE] != DNSKEY_UNSET, timed = false;
+    for (int event = DNSKEY_CREATED; event <= DNSKEY_DELETE; event++) {
+        timed |= times[event] != DNSKEY_UNSET;
+    }
     if (come(times[DNSKEY_DELETE], time)) {
         return KEYSET_REMOVED;
     }
