@@ -168,7 +168,7 @@ static int parse_keygen(struct keygen *keygen, int argc, char **argv)
 static bool times_ascend(const struct keygen *keygen)
 {
     int64_t last = INT64_MIN;
-    for (int event = DNSKEY_PUBLISH; event <= DNSKEY_DELETE; event++) {
+    for (unsigned event = DNSKEY_PUBLISH; event <= DNSKEY_DELETE; event++) {
         if (keygen->times[event] != DNSKEY_UNSET) {
             if (keygen->times[event] < last) {
                 return false;
@@ -223,7 +223,7 @@ int util_keygen(char **words)
         .flags = DNSKEY_ZONE | DNSKEY_SEP,
         .now = clock_wall(),
     };
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         keygen.times[event] = event <= DNSKEY_ACTIVATE ? keygen.now : DNSKEY_UNSET;
     }
     int status = parse_keygen(&keygen, count(words) + 1, words - 1);

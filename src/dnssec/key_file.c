@@ -61,7 +61,7 @@ static const char *const event_names[DNSKEY_EVENTS] = {
     [DNSKEY_SYNC_DELETE] = "SyncDelete",
 };
 
-const char *keyfile_event_name(enum dnskey_event event)
+const char *keyfile_event_name(unsigned event)
 {
     return event_names[event];
 }

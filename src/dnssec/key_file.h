@@ -30,8 +30,8 @@ size_t keyfile_name(const struct dnskey *key, char *text);
 int keyfile_time_parse(const char *text, size_t size, int64_t *time);
 void keyfile_time_format(int64_t time, char *text);
 
-/* How a time is named in key files: "Publish", "SyncDelete", ... */
-const char *keyfile_event_name(enum dnskey_event event);
+/* How a time (enum dnskey_event) is named in key files: "Publish", "SyncDelete", ... */
+const char *keyfile_event_name(unsigned event);
 
 /* ---- Text in memory; path is for messages, text need not end in NUL ---- */
 

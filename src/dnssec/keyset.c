@@ -266,7 +266,7 @@ int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_
     struct keyset *keyset = new_keyset(zone);
     int error = RR_ENOMEM;
     *result = NULL;
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         times[event] = event <= DNSKEY_ACTIVATE ? now : DNSKEY_UNSET;
     }
     if (keyset != NULL) {

@@ -65,7 +65,7 @@ enum keyset_state keyset_state(const struct dnskey *key, int64_t time)
 {
     const int64_t *times = key->times;
     bool activates = times[DNSKEY_ACTIVATE] != DNSKEY_UNSET, timed = false;
-    for (int event = DNSKEY_CREATED; event <= DNSKEY_DELETE; event++) {
+    for (unsigned event = DNSKEY_CREATED; event <= DNSKEY_DELETE; event++) {
         timed |= times[event] != DNSKEY_UNSET;
     }
     if (come(times[DNSKEY_DELETE], time)) {
@@ -182,7 +182,7 @@ static int64_t next_event(const struct keyset *keyset, int64_t time)
 {
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < keyset->count; i++) {
-        for (int event = DNSKEY_PUBLISH; event < DNSKEY_EVENTS; event++) {
+        for (unsigned event = DNSKEY_PUBLISH; event < DNSKEY_EVENTS; event++) {
             int64_t at = keyset->key[i].times[event];
             if (at > time && at < next) {
                 next = at;
