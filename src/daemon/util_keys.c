@@ -40,8 +40,8 @@ static int parse_offset(const char *text, int64_t now, int64_t *time)
     static const struct {
         const char *unit;
         int64_t seconds;
-    } units[] = {{"", 1},         {"s", 1},       {"mi", 60},        {"h", 3600},
-                 {"d", 86400},    {"w", 7 * 86400}, {"mo", 30 * 86400}, {"y", 365 * 86400}};
+    } units[] = {{"", 1},      {"s", 1},         {"mi", 60},         {"h", 3600},
+                 {"d", 86400}, {"w", 7 * 86400}, {"mo", 30 * 86400}, {"y", 365 * 86400}};
     int64_t sign = text[0] == '-' ? -1 : 1, count = 0;
     size_t at = 1;
     while (text[at] >= '0' && text[at] <= '9' && at < 11) {
@@ -94,11 +94,16 @@ struct keygen {
 
 /* Letters of options that set a time. */
 static const struct option keygen_options[] = {
-    {"algorithm", required_argument, NULL, 'a'}, {"dir", required_argument, NULL, 'd'},
-    {"ksk", no_argument, NULL, 'k'},             {"zsk", no_argument, NULL, 'z'},
-    {"csk", no_argument, NULL, 'c'},             {"publish", required_argument, NULL, 'P'},
-    {"activate", required_argument, NULL, 'A'},  {"inactive", required_argument, NULL, 'I'},
-    {"delete", required_argument, NULL, 'D'},    {NULL, 0, NULL, 0},
+    {"algorithm", required_argument, NULL, 'a'},
+    {"dir", required_argument, NULL, 'd'},
+    {"ksk", no_argument, NULL, 'k'},
+    {"zsk", no_argument, NULL, 'z'},
+    {"csk", no_argument, NULL, 'c'},
+    {"publish", required_argument, NULL, 'P'},
+    {"activate", required_argument, NULL, 'A'},
+    {"inactive", required_argument, NULL, 'I'},
+    {"delete", required_argument, NULL, 'D'},
+    {NULL, 0, NULL, 0},
 };
 
 static int take_role(struct keygen *keygen, int option)
@@ -117,7 +122,9 @@ static int take_option(struct keygen *keygen, int option)
     static const struct {
         int option;
         enum dnskey_event event;
-    } events[] = {{'P', DNSKEY_PUBLISH}, {'A', DNSKEY_ACTIVATE}, {'I', DNSKEY_INACTIVE},
+    } events[] = {{'P', DNSKEY_PUBLISH},
+                  {'A', DNSKEY_ACTIVATE},
+                  {'I', DNSKEY_INACTIVE},
                   {'D', DNSKEY_DELETE}};
     switch (option) {
     case 'a':
@@ -260,8 +267,7 @@ static bool is_entry(const char *path)
     struct diag diag = {0};
     int error = keyfile_read_public(path, &key, &diag);
     diag_clear(&diag);
-    return error != RR_OK ||
-           ((key.flags & DNSKEY_SEP) != 0 && (key.flags & DNSKEY_REVOKE) == 0);
+    return error != RR_OK || ((key.flags & DNSKEY_SEP) != 0 && (key.flags & DNSKEY_REVOKE) == 0);
 }
 
 static int ds_of_zone(const char *word, const char *path)
@@ -297,7 +303,7 @@ static int ds_of_zone(const char *word, const char *path)
     return status;
 }
 
-/* "K....key" for a word that is that, without suffix, or the .private file; false: it is no file. */
+/* "K....key" for a word that is that, has no suffix, or is the .private file's; false: no file. */
 static bool find_key_file(const char *word, char *path)
 {
     static const char *const suffixes[] = {".private", ".key"};

@@ -169,7 +169,7 @@ const char *keyfile_number_name(size_t index)
 }
 
 /* What BIND's tools write beside that, and what is of no concern for signing. */
-static const char *const passed[] = {"Predecessor", "Successor",  "MaxTTL",
+static const char *const passed[] = {"Predecessor", "Successor", "MaxTTL",
                                      "RollPeriod",  "DSPublish", "DSRemoved"};
 
 /* A private file being read, line by line. */
@@ -179,7 +179,7 @@ struct private_text {
     struct dnskey *key;
     struct dnskey_private *numbers;
     int64_t times[DNSKEY_EVENTS];
-    unsigned minor;      /* of the version */
+    unsigned minor;          /* of the version */
     bool version, algorithm; /* have been read */
     size_t line;
     const char *name, *value; /* of the line */

@@ -270,8 +270,8 @@ int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_
         times[event] = event <= DNSKEY_ACTIVATE ? now : DNSKEY_UNSET;
     }
     if (keyset != NULL) {
-        error = keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times,
-                             &keyset->key[0]);
+        error =
+            keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times, &keyset->key[0]);
     }
     if (error != RR_OK) {
         tell_make(path, zone, error, diag);

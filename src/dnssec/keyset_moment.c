@@ -14,9 +14,8 @@
 const char *keyset_state_name(enum keyset_state state)
 {
     static const char *const names[] = {
-        [KEYSET_FUTURE] = "future",   [KEYSET_PUBLISHED] = "published",
-        [KEYSET_ACTIVE] = "active",   [KEYSET_RETIRED] = "retired",
-        [KEYSET_REMOVED] = "removed",
+        [KEYSET_FUTURE] = "future",   [KEYSET_PUBLISHED] = "published", [KEYSET_ACTIVE] = "active",
+        [KEYSET_RETIRED] = "retired", [KEYSET_REMOVED] = "removed",
     };
     return names[state];
 }
@@ -77,8 +76,7 @@ enum keyset_state keyset_state(const struct dnskey *key, int64_t time)
     if (!timed || come(times[DNSKEY_ACTIVATE], time)) {
         return KEYSET_ACTIVE;
     }
-    if (come(times[DNSKEY_PUBLISH], time) ||
-        (activates && times[DNSKEY_PUBLISH] == DNSKEY_UNSET)) {
+    if (come(times[DNSKEY_PUBLISH], time) || (activates && times[DNSKEY_PUBLISH] == DNSKEY_UNSET)) {
         return KEYSET_PUBLISHED;
     }
     return KEYSET_FUTURE;

@@ -179,7 +179,8 @@ START_TEST(util_keygen)
     free(text);
     path = keygen("times.test --publish now+1d");
     text = file_read(format_text("%s.private", path));
-    ck_assert_int_eq(strncmp(strstr(text, "Publish: ") + 9, strstr(text, "Activate: ") + 10, 14), 0);
+    const char *publish = strstr(text, "Publish: "), *activate = strstr(text, "Activate: ");
+    ck_assert_int_eq(strncmp(publish + 9, activate + 10, 14), 0);
     free(text);
     path = keygen("times.test --publish none");
     text = file_read(format_text("%s.private", path));
@@ -278,9 +279,10 @@ END_TEST
 
 static Suite *utils(void)
 {
-    const TTest *const tests[] = {util_check,         util_compile_and_dump, util_bad_image, util_keygen,
-                                  util_keygen_faults, util_ds,               util_keys_elsewhere,
-                                  NULL};
+    const TTest *const tests[] = {
+        util_check,         util_compile_and_dump, util_bad_image,      util_keygen,
+        util_keygen_faults, util_ds,               util_keys_elsewhere, NULL,
+    };
     return example_suite("util", tests);
 }
 
