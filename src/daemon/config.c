@@ -135,7 +135,8 @@ static int build(struct config *config, const char *text, size_t size,
     if (error == RR_OK && config->addresses == 0 && diag->faults == faults) {
         error = listen_everywhere(config, diag);
     }
-    if (error == RR_OK && diag->faults == faults) { /* else a policy may be missing for its faults */
+    /* Where there are faults, a policy may be missing for its own. */
+    if (error == RR_OK && diag->faults == faults) {
         config_find_policies(&reading.entries, config, diag);
     }
     if (error == RR_OK) {

@@ -93,8 +93,7 @@ static void take_span(struct walk *walk, const json_t *value, size_t line)
 {
     int64_t milliseconds;
     char quoted[WALK_QUOTED_MAX];
-    if (text_duration(json_string_value(value), &milliseconds) != 0 ||
-        milliseconds % SECOND != 0) {
+    if (text_duration(json_string_value(value), &milliseconds) != 0 || milliseconds % SECOND != 0) {
         walk_fault(walk, line, "%s is not a number of whole seconds",
                    walk_quote(json_string_value(value), quoted));
     }
@@ -146,8 +145,8 @@ static const char *span_text(uint32_t seconds, char *text)
 
 /*
  * Between being made and being replaced a signature must have some time, whether lifetime is
- * counted from when it was made or from its inception. And what a resolver keeps must be valid for as
- * long as it keeps it.
+ * counted from when it was made or from its inception. And what a resolver keeps must be valid for
+ * as long as it keeps it.
  */
 static void take_policy(struct walk *walk, const json_t *value, size_t line)
 {
@@ -172,9 +171,15 @@ static const struct schema policy_keys[] = {
     {.name = "keys", .kind = SCHEMA_TEXT, .take = take_keys},
     {.name = "algorithm", .kind = SCHEMA_TEXT, .take = take_algorithm},
     {.name = "denial", .kind = SCHEMA_TEXT, .take = take_denial},
-    {.name = "lifetime", .kind = SCHEMA_DURATION, .minimum = 10 * SECOND, .maximum = 366 * DAY,
+    {.name = "lifetime",
+     .kind = SCHEMA_DURATION,
+     .minimum = 10 * SECOND,
+     .maximum = 366 * DAY,
      .take = take_span},
-    {.name = "refresh", .kind = SCHEMA_DURATION, .minimum = SECOND, .maximum = 366 * DAY,
+    {.name = "refresh",
+     .kind = SCHEMA_DURATION,
+     .minimum = SECOND,
+     .maximum = 366 * DAY,
      .take = take_span},
     {.name = "inception_offset", .kind = SCHEMA_DURATION, .maximum = 7 * DAY, .take = take_span},
     {.name = "dnskey_ttl", .kind = SCHEMA_DURATION, .maximum = 7 * DAY, .take = take_span},

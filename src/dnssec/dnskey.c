@@ -164,8 +164,8 @@ static int ec_key(const struct dnskey_kind *kind, const uint8_t *point, const BI
         OSSL_PARAM_BLD_push_octet_string(build, OSSL_PKEY_PARAM_PUB_KEY, octets, 1 + size) == 1 &&
         (private == NULL ||
          OSSL_PARAM_BLD_push_BN(build, OSSL_PKEY_PARAM_PRIV_KEY, private) == 1)) {
-        error = from_parameters(kind->type, private != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY,
-                                build, key);
+        error = from_parameters(
+            kind->type, private != NULL ? EVP_PKEY_KEYPAIR : EVP_PKEY_PUBLIC_KEY, build, key);
     }
     OSSL_PARAM_BLD_free(build);
     return error;
@@ -339,8 +339,8 @@ static bool same_public(const struct dnskey *key, const struct dnskey_private *n
            numbers->number[DNSKEY_MODULUS].size == rsa.modulus_size &&
            memcmp(numbers->number[DNSKEY_MODULUS].data, rsa.modulus, rsa.modulus_size) == 0 &&
            numbers->number[DNSKEY_PUBLIC_EXPONENT].size == rsa.exponent_size &&
-           memcmp(numbers->number[DNSKEY_PUBLIC_EXPONENT].data, rsa.exponent,
-                  rsa.exponent_size) == 0;
+           memcmp(numbers->number[DNSKEY_PUBLIC_EXPONENT].data, rsa.exponent, rsa.exponent_size) ==
+               0;
 }
 
 int dnskey_set_private(struct dnskey *key, const struct dnskey_private *numbers,

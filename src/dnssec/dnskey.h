@@ -28,7 +28,7 @@ enum dnskey_algorithm {
 enum dnskey_flags { DNSKEY_ZONE = 0x0100, DNSKEY_REVOKE = 0x0080, DNSKEY_SEP = 0x0001 };
 
 enum {
-    DNSKEY_RSA_BITS = 2048, /* of keys that are made: 256 octets a signature, as most signers */
+    DNSKEY_RSA_BITS = 2048,    /* of keys that are made: 256 octets a signature, as most signers */
     DNSKEY_RSA_BITS_MIN = 512, /* RFC 5702 section 2 */
     DNSKEY_RSA_BITS_MAX = 4096,
     DNSKEY_RSA_EXPONENT_MAX = 8, /* octets; OpenSSL takes no longer ones with large moduli */
@@ -160,8 +160,7 @@ size_t dnskey_signature_size(const struct dnskey *key);
  * Signs data as RRSIG has it (RFC 3110, 6605, 8080) to signature, which has room for
  * dnskey_signature_size. Returns 0, or RR_ENOMEM: nothing else can go wrong.
  */
-int dnskey_sign(struct dnskey_signer *signer, const uint8_t *data, size_t size,
-                uint8_t *signature);
+int dnskey_sign(struct dnskey_signer *signer, const uint8_t *data, size_t size, uint8_t *signature);
 
 /* Whether signature is the key's of data: 0, RR_EINVAL where it isn't, RR_ENOMEM. Not quick. */
 int dnskey_verify(const struct dnskey *key, const uint8_t *data, size_t size,

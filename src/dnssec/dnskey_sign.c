@@ -212,8 +212,8 @@ int dnskey_verify(const struct dnskey *key, const uint8_t *data, size_t size,
     }
     EVP_MD_CTX *context = EVP_MD_CTX_new();
     error = RR_ENOMEM;
-    if (context != NULL && EVP_DigestVerifyInit_ex(context, NULL, kind->digest, NULL, NULL, public,
-                                                   NULL) == 1) {
+    if (context != NULL &&
+        EVP_DigestVerifyInit_ex(context, NULL, kind->digest, NULL, NULL, public, NULL) == 1) {
         error = EVP_DigestVerify(context, signature, signature_size, data, size) == 1 ? RR_OK
                                                                                       : RR_EINVAL;
     }

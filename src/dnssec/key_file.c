@@ -55,13 +55,13 @@ size_t keyfile_name(const struct dnskey *key, char *text)
 /* ---- Times ---- */
 
 static const char *const event_names[DNSKEY_EVENTS] = {
-    [DNSKEY_CREATED] = "Created",          [DNSKEY_PUBLISH] = "Publish",
-    [DNSKEY_ACTIVATE] = "Activate",        [DNSKEY_INACTIVE] = "Inactive",
-    [DNSKEY_DELETE] = "Delete",            [DNSKEY_SYNC_PUBLISH] = "SyncPublish",
+    [DNSKEY_CREATED] = "Created",        [DNSKEY_PUBLISH] = "Publish",
+    [DNSKEY_ACTIVATE] = "Activate",      [DNSKEY_INACTIVE] = "Inactive",
+    [DNSKEY_DELETE] = "Delete",          [DNSKEY_SYNC_PUBLISH] = "SyncPublish",
     [DNSKEY_SYNC_DELETE] = "SyncDelete",
 };
 
-const char *keyfile_event_name(enum dnskey_event event)
+const char *keyfile_event_name(unsigned event)
 {
     return event_names[event];
 }
@@ -98,8 +98,7 @@ int keyfile_time_parse(const char *text, size_t size, int64_t *time)
     int64_t seconds = timegm(&normal);
     /* The 31st of February would be another day; so would second 60. */
     if (seconds < 0 || normal.tm_mon != tm.tm_mon || normal.tm_mday != tm.tm_mday ||
-        normal.tm_hour != tm.tm_hour || normal.tm_min != tm.tm_min ||
-        normal.tm_sec != tm.tm_sec) {
+        normal.tm_hour != tm.tm_hour || normal.tm_min != tm.tm_min || normal.tm_sec != tm.tm_sec) {
         return RR_EINVAL;
     }
     *time = seconds;
@@ -152,8 +151,8 @@ static ssize_t read_whole(int file, char *text)
 }
 
 /*
- * Reads a file to text, which has room for KEYFILE_TEXT_ROOM zeroed octets. Returns 0; RR_ENOENT, not
- * told, where there is none; RR_EIO or RR_EINVAL, told.
+ * Reads a file to text, which has room for KEYFILE_TEXT_ROOM zeroed octets. Returns 0; RR_ENOENT,
+ * not told, where there is none; RR_EIO or RR_EINVAL, told.
  */
 static int read_text(const char *path, bool private, char *text, size_t *size, struct diag *diag)
 {

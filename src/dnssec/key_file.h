@@ -16,8 +16,9 @@
 
 enum {
     KEYFILE_SIZE_MAX = 64 << 10, /* a file that is larger is none: RSA of 4096 bits takes 4 KiB */
-    KEYFILE_NAME_MAX = 1 + 3 * NAME_MAX_OCTETS + 1 + 3 + 1 + 5 + 1, /* without suffix, NUL included */
-    KEYFILE_TIME_MAX = 15, /* "YYYYMMDDHHMMSS" and the NUL */
+    KEYFILE_NAME_MAX =
+        1 + 3 * NAME_MAX_OCTETS + 1 + 3 + 1 + 5 + 1, /* without suffix, NUL included */
+    KEYFILE_TIME_MAX = 15,                           /* "YYYYMMDDHHMMSS" and the NUL */
 };
 
 /* "K<zone>" to text (KEYFILE_NAME_MAX). Returns the length. */
@@ -30,14 +31,14 @@ size_t keyfile_name(const struct dnskey *key, char *text);
 int keyfile_time_parse(const char *text, size_t size, int64_t *time);
 void keyfile_time_format(int64_t time, char *text);
 
-/* How a time is named in key files: "Publish", "SyncDelete", ... */
-const char *keyfile_event_name(enum dnskey_event event);
+/* How a time (enum dnskey_event) is named in key files: "Publish", "SyncDelete", ... */
+const char *keyfile_event_name(unsigned event);
 
 /* ---- Text in memory; path is for messages, text need not end in NUL ---- */
 
 /*
- * Reads the text of a .key file: one DNSKEY record, and times in comments ("; Publish: ..."). Returns
- * 0 and a key without private part; RR_EINVAL; RR_ENOMEM.
+ * Reads the text of a .key file: one DNSKEY record, and times in comments ("; Publish: ...").
+ * Returns 0 and a key without private part; RR_EINVAL; RR_ENOMEM.
  */
 int keyfile_parse_public(const char *path, const char *text, size_t size, struct dnskey *key,
                          struct diag *diag);

@@ -59,7 +59,7 @@ static int read_record(struct lexer *lexer, struct scan_name *owner, struct wire
 /* Times in comments, for keys whose .private is elsewhere: "; Publish: 20260101000000 (...)". */
 static void read_comment(const char *line, size_t size, struct dnskey *key)
 {
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         const char *name = keyfile_event_name(event);
         size_t length = strlen(name), value = 2 + length + 2;
         if (size >= value + KEYFILE_TIME_MAX - 1 && strncmp(line, "; ", 2) == 0 &&
@@ -169,7 +169,7 @@ const char *keyfile_number_name(size_t index)
 }
 
 /* What BIND's tools write beside that, and what is of no concern for signing. */
-static const char *const passed[] = {"Predecessor", "Successor",  "MaxTTL",
+static const char *const passed[] = {"Predecessor", "Successor", "MaxTTL",
                                      "RollPeriod",  "DSPublish", "DSRemoved"};
 
 /* A private file being read, line by line. */
@@ -179,7 +179,7 @@ struct private_text {
     struct dnskey *key;
     struct dnskey_private *numbers;
     int64_t times[DNSKEY_EVENTS];
-    unsigned minor;      /* of the version */
+    unsigned minor;          /* of the version */
     bool version, algorithm; /* have been read */
     size_t line;
     const char *name, *value; /* of the line */
@@ -252,7 +252,7 @@ static int take_number(struct private_text *text, size_t index)
     return RR_OK;
 }
 
-static int take_time(struct private_text *text, enum dnskey_event event)
+static int take_time(struct private_text *text, unsigned event)
 {
     if (text->times[event] != DNSKEY_UNSET) {
         return fault(text, "a time that is given twice");
@@ -282,7 +282,7 @@ static int take_unknown(struct private_text *text)
         return RR_OK;
     }
     /* Of the name only what can't be a misplaced number is told. */
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         char word[32], reason[64];
         snprintf(word, sizeof word, "%.*s", (int)(text->name_size < 31 ? text->name_size : 31),
                  text->name);
@@ -315,7 +315,7 @@ static int take_line(struct private_text *text)
             return take_number(text, i);
         }
     }
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         if (is_name(text, keyfile_event_name(event))) {
             return take_time(text, event);
         }
@@ -391,7 +391,7 @@ int keyfile_parse_private(const char *path, const char *data, size_t size, struc
     struct private_text text = {
         .path = path, .diag = diag, .key = key, .numbers = secret_alloc(sizeof *text.numbers)};
     int error = RR_ENOMEM;
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         text.times[event] = DNSKEY_UNSET;
     }
     if (text.numbers != NULL) {

@@ -30,7 +30,7 @@ static void put(struct wire_writer *out, const char *text)
 /* "Name: 20260101000000", in .key files as a comment and once more for people. */
 static void put_times(struct wire_writer *out, const struct dnskey *key, bool comment)
 {
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         char text[KEYFILE_TIME_MAX], words[32];
         time_t seconds = (time_t)key->times[event];
         struct tm tm;

@@ -270,12 +270,12 @@ int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_
     struct keyset *keyset = new_keyset(zone);
     int error = RR_ENOMEM;
     *result = NULL;
-    for (int event = 0; event < DNSKEY_EVENTS; event++) {
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         times[event] = event <= DNSKEY_ACTIVATE ? now : DNSKEY_UNSET;
     }
     if (keyset != NULL) {
-        error = keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times,
-                             &keyset->key[0]);
+        error =
+            keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times, &keyset->key[0]);
     }
     if (error != RR_OK) {
         tell_make(path, zone, error, diag);

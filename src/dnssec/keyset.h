@@ -31,8 +31,7 @@ enum {
 struct keyset_directory;
 
 /* Returns 0; RR_EIO, told in diag; RR_ENOMEM. */
-int keyset_directory_read(const char *path, struct keyset_directory **directory,
-                          struct diag *diag);
+int keyset_directory_read(const char *path, struct keyset_directory **directory, struct diag *diag);
 void keyset_directory_free(struct keyset_directory *directory); /* NULL is harmless */
 
 /* The directory's path, as it was given. */
@@ -103,7 +102,8 @@ enum keyset_state {
 
 const char *keyset_state_name(enum keyset_state state);
 
-/* By its times alone. A key without times (other than Created) is active. */
+/* By its times alone. A key without any, not even Created, is active: it comes from a tool that has
+ * none. */
 enum keyset_state keyset_state(const struct dnskey *key, int64_t time);
 
 /* Arrays are parallel to keyset->key; lists point into the key set. */
@@ -111,16 +111,16 @@ struct keyset_moment {
     int64_t next; /* the first later time at which any of this may be otherwise; INT64_MAX: none */
     enum keyset_state state[KEYSET_KEYS_MAX];
     /*
-     * Who signs DNSKEY, CDS and CDNSKEY, and who the rest. In an algorithm that has active keys with
-     * the SEP flag and without, the former and the latter; where it has one kind only, these sign
-     * everything. A revoked key signs DNSKEY alone (RFC 5011).
+     * Who signs DNSKEY, CDS and CDNSKEY, and who the rest. In an algorithm that has active keys
+     * with the SEP flag and without, the former and the latter; where it has one kind only, these
+     * sign everything. A revoked key signs DNSKEY alone (RFC 5011).
      */
     bool signs_dnskey[KEYSET_KEYS_MAX];
     bool signs_zone[KEYSET_KEYS_MAX];
     /*
      * RFC 7344, 8078: of keys with the SEP flag that are published, between SyncPublish and
-     * SyncDelete; without SyncPublish, of active ones. Both are empty where the RRset made elsewhere
-     * is served: nobody here could sign them.
+     * SyncDelete; without SyncPublish, of active ones. Both are empty where the RRset made
+     * elsewhere is served: nobody here could sign them.
      */
     struct keyset_list dnskey, cds, cdnskey;
     /* The RRset made elsewhere is served, as keyset->offline has it; nobody here signs DNSKEY. */

@@ -1,6 +1,7 @@
 /*
  * What a key set says at a time. Where times leave something open, it is as BIND has it: a key that
- * has Activate and no Publish is published now; one without any time signs.
+ * has Activate and no Publish is published now; one without any time signs; one that was only
+ * created (dnssec-keygen -G) waits.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,9 +14,8 @@
 const char *keyset_state_name(enum keyset_state state)
 {
     static const char *const names[] = {
-        [KEYSET_FUTURE] = "future",   [KEYSET_PUBLISHED] = "published",
-        [KEYSET_ACTIVE] = "active",   [KEYSET_RETIRED] = "retired",
-        [KEYSET_REMOVED] = "removed",
+        [KEYSET_FUTURE] = "future",   [KEYSET_PUBLISHED] = "published", [KEYSET_ACTIVE] = "active",
+        [KEYSET_RETIRED] = "retired", [KEYSET_REMOVED] = "removed",
     };
     return names[state];
 }
@@ -63,9 +63,10 @@ static bool come(int64_t event, int64_t time)
 enum keyset_state keyset_state(const struct dnskey *key, int64_t time)
 {
     const int64_t *times = key->times;
-    bool activates = times[DNSKEY_ACTIVATE] != DNSKEY_UNSET;
-    bool timed = activates || times[DNSKEY_PUBLISH] != DNSKEY_UNSET ||
-                 times[DNSKEY_INACTIVE] != DNSKEY_UNSET || times[DNSKEY_DELETE] != DNSKEY_UNSET;
+    bool activates = times[DNSKEY_ACTIVATE] != DNSKEY_UNSET, timed = false;
+    for (unsigned event = DNSKEY_CREATED; event <= DNSKEY_DELETE; event++) {
+        timed |= times[event] != DNSKEY_UNSET;
+    }
     if (come(times[DNSKEY_DELETE], time)) {
         return KEYSET_REMOVED;
     }
@@ -75,8 +76,7 @@ enum keyset_state keyset_state(const struct dnskey *key, int64_t time)
     if (!timed || come(times[DNSKEY_ACTIVATE], time)) {
         return KEYSET_ACTIVE;
     }
-    if (come(times[DNSKEY_PUBLISH], time) ||
-        (activates && times[DNSKEY_PUBLISH] == DNSKEY_UNSET)) {
+    if (come(times[DNSKEY_PUBLISH], time) || (activates && times[DNSKEY_PUBLISH] == DNSKEY_UNSET)) {
         return KEYSET_PUBLISHED;
     }
     return KEYSET_FUTURE;
@@ -180,7 +180,7 @@ static int64_t next_event(const struct keyset *keyset, int64_t time)
 {
     int64_t next = INT64_MAX;
     for (size_t i = 0; i < keyset->count; i++) {
-        for (int event = DNSKEY_PUBLISH; event < DNSKEY_EVENTS; event++) {
+        for (unsigned event = DNSKEY_PUBLISH; event < DNSKEY_EVENTS; event++) {
             int64_t at = keyset->key[i].times[event];
             if (at > time && at < next) {
                 next = at;

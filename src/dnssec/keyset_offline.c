@@ -15,8 +15,8 @@
 #include "zone/zone_load.h"
 
 enum {
-    RRSIG_HEAD = 18,   /* octets before the signer's name (RFC 4034 section 3.1) */
-    RRSIG_LABELS = 3,  /* where things stand in them */
+    RRSIG_HEAD = 18,  /* octets before the signer's name (RFC 4034 section 3.1) */
+    RRSIG_LABELS = 3, /* where things stand in them */
     RRSIG_TTL = 4,
     RRSIG_EXPIRATION = 8,
     RRSIG_INCEPTION = 12,
@@ -251,8 +251,7 @@ int keyset_offline_read(const char *path, const uint8_t *zone, struct keyset_off
     }
     if (error != RR_OK) {
         if (diag->faults == faults) {
-            diag_fault(diag, path, 0, "%s",
-                       error == RR_EIO ? strerror(errno) : rr_strerror(error));
+            diag_fault(diag, path, 0, "%s", error == RR_EIO ? strerror(errno) : rr_strerror(error));
         }
         keyset_offline_free(offline);
         return error;

@@ -19,7 +19,7 @@ void key_write(const char *file, const char *text, unsigned mode);
 /* The whole file; to be freed. */
 char *key_read(const char *file);
 
-/* Every line of diag, warnings after "warning: ", with "DIR/" for the directory; diag is cleared. */
+/* Compares all lines of diag, "warning: " before warnings, "DIR" for the directory; clears it. */
 void key_expect_diag(struct diag *diag, const char *expected);
 
 /* Whether a program is there; and its run, for which the exit status is 0 (else the test fails). */

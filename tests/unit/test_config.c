@@ -227,7 +227,8 @@ START_TEST(policies)
         " \"inception_offset\": \"0\", \"dnskey_ttl\": \"1d\"}}}";
     struct config *config;
     struct diag diag = {0};
-    ck_assert_int_eq(config_parse("/etc/r/rrdns.json", text, strlen(text), NULL, &config, &diag), 0);
+    ck_assert_int_eq(config_parse("/etc/r/rrdns.json", text, strlen(text), NULL, &config, &diag),
+                     RR_OK);
     ck_assert_uint_eq(config->policies, 2);
     const struct dnssec_policy *policy = &config->policy[0];
     ck_assert_str_eq(policy->name, "standard");

@@ -143,8 +143,7 @@ static ldns_buffer *signed_data(const ldns_rr *rrsig, const ldns_rr *rr)
 static void read_vector(const struct vector *vector, struct dnskey *key)
 {
     struct diag diag = {0};
-    int error =
-        keyfile_parse_public("x.key", vector->public, strlen(vector->public), key, &diag);
+    int error = keyfile_parse_public("x.key", vector->public, strlen(vector->public), key, &diag);
     ck_assert_msg(error == RR_OK, "%s", diag_first_fault(&diag));
     if (vector->private != NULL) {
         error = keyfile_parse_private("x.private", vector->private, strlen(vector->private), key,
@@ -180,8 +179,8 @@ START_TEST(rfc_examples)
         ck_assert_uint_eq(dnskey_signature_size(&key), ldns_rdf_size(expected));
         for (int round = 0; round < 3; round++) {
             ck_assert_int_eq(dnskey_sign(signer, octets, size, signature), 0);
-            ck_assert_int_eq(
-                dnskey_verify(&key, octets, size, signature, ldns_rdf_size(expected)), 0);
+            ck_assert_int_eq(dnskey_verify(&key, octets, size, signature, ldns_rdf_size(expected)),
+                             0);
             ck_assert(!vector->deterministic ||
                       memcmp(signature, ldns_rdf_data(expected), ldns_rdf_size(expected)) == 0);
         }
@@ -247,8 +246,8 @@ START_TEST(ldns_agrees)
     wire[23] = (uint8_t)key.rdata_size;
     memcpy(wire + 24, key.rdata, key.rdata_size);
     ldns_rr_free(dnskey);
-    ck_assert_int_eq(
-        ldns_wire2rr(&dnskey, wire, 24u + key.rdata_size, &at, LDNS_SECTION_ANSWER), 0);
+    ck_assert_int_eq(ldns_wire2rr(&dnskey, wire, 24u + key.rdata_size, &at, LDNS_SECTION_ANSWER),
+                     0);
     ck_assert_uint_eq(ldns_calc_keytag(dnskey), key.tag);
     static const struct {
         enum dnskey_digest digest;
@@ -275,8 +274,8 @@ START_TEST(ldns_agrees)
     ck_assert_int_eq(
         dnskey_sign(signer, ldns_buffer_begin(data), ldns_buffer_position(data), signature), 0);
     ldns_rdf_deep_free(ldns_rr_set_rdf(
-        rrsig,
-        ldns_rdf_new_frm_data(LDNS_RDF_TYPE_B64, dnskey_signature_size(&key), signature), 8));
+        rrsig, ldns_rdf_new_frm_data(LDNS_RDF_TYPE_B64, dnskey_signature_size(&key), signature),
+        8));
     ldns_rr_list *rrset = ldns_rr_list_new();
     ldns_rr_list_push_rr(rrset, rr);
     ck_assert_int_eq(ldns_verify_rrsig(rrset, rrsig, dnskey), LDNS_STATUS_OK);
@@ -323,9 +322,9 @@ START_TEST(private_numbers)
     struct dnskey_signer *signer = dnskey_signer_new(&copy);
     uint8_t signature[DNSKEY_SIGNATURE_MAX];
     ck_assert_int_eq(dnskey_sign(signer, example, sizeof example, signature), RR_OK);
-    ck_assert_int_eq(dnskey_verify(&key, example, sizeof example, signature,
-                                   dnskey_signature_size(&key)),
-                     RR_OK);
+    ck_assert_int_eq(
+        dnskey_verify(&key, example, sizeof example, signature, dnskey_signature_size(&key)),
+        RR_OK);
     dnskey_signer_free(signer);
     dnskey_clear(&key);
     dnskey_clear(&other);

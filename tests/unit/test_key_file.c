@@ -70,15 +70,24 @@ START_TEST(times_as_text)
         const char *text;
         int64_t time;
     } cases[] = {
-        {"19700101000000", 0},          {"20261126232521", 1795735521},
-        {"20240229235959", 1709251199}, {"99991231235959", 253402300799},
-        {"21060207062816", 4294967296}, {"20230229000000", -1},
-        {"20261301000000", -1},         {"20260001000000", -1},
-        {"20260132000000", -1},         {"20260101240000", -1},
-        {"20260101006000", -1},         {"20260101000060", -1},
-        {"19691231235959", -1},         {"2026010100000", -1},
-        {"202601010000000", -1},        {"2026010100000x", -1},
-        {"", -1},                       {"-0260101000000", -1},
+        {"19700101000000", 0},
+        {"20261126232521", 1795735521},
+        {"20240229235959", 1709251199},
+        {"99991231235959", 253402300799},
+        {"21060207062816", 4294967296},
+        {"20230229000000", -1},
+        {"20261301000000", -1},
+        {"20260001000000", -1},
+        {"20260132000000", -1},
+        {"20260101240000", -1},
+        {"20260101006000", -1},
+        {"20260101000060", -1},
+        {"19691231235959", -1},
+        {"2026010100000", -1},
+        {"202601010000000", -1},
+        {"2026010100000x", -1},
+        {"", -1},
+        {"-0260101000000", -1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int64_t time = -1;
@@ -108,8 +117,8 @@ START_TEST(public_texts)
 {
     struct dnskey key;
     struct diag diag = {0};
-    ck_assert_int_eq(
-        keyfile_parse_public("x.key", public_text, strlen(public_text), &key, &diag), 0);
+    ck_assert_int_eq(keyfile_parse_public("x.key", public_text, strlen(public_text), &key, &diag),
+                     0);
     ck_assert_uint_eq(key.tag, 3613);
     ck_assert_int_eq(key.times[DNSKEY_CREATED], 1795735521);
     ck_assert_int_eq(key.times[DNSKEY_ACTIVATE], 1795735522);
@@ -145,8 +154,7 @@ END_TEST
 
 static int parse_private(const char *text, struct dnskey *key, struct diag *diag)
 {
-    ck_assert_int_eq(keyfile_parse_public("x.key", public_text, strlen(public_text), key, diag),
-                     0);
+    ck_assert_int_eq(keyfile_parse_public("x.key", public_text, strlen(public_text), key, diag), 0);
     size_t size = strlen(text);
     char *guarded = unit_guarded(size > 0 ? size : 1);
     memcpy(guarded, text, size);
@@ -187,9 +195,9 @@ START_TEST(private_texts)
     ck_assert_int_eq(key.times[DNSKEY_PUBLISH], 1767225600);
     ck_assert_int_eq(key.times[DNSKEY_SYNC_DELETE], 1798761600);
     dnskey_clear(&key);
-    ck_assert_int_eq(parse_private("Private-key-format: v1.4\nAlgorithm: 15\nNews: 1\n" NUMBER,
-                                   &key, &diag),
-                     RR_OK);
+    ck_assert_int_eq(
+        parse_private("Private-key-format: v1.4\nAlgorithm: 15\nNews: 1\n" NUMBER, &key, &diag),
+        RR_OK);
     key_expect_diag(&diag, "");
     dnskey_clear(&key);
 }
@@ -213,8 +221,7 @@ START_TEST(private_faults)
          ":2: the algorithm is not that of the .key file"},
         {"Private-key-format: v1.3\nAlgorithm: ED25519\n",
          ":2: Algorithm is not a number and a name"},
-        {"Private-key-format: v1.3\nAlgorithm: 15x\n",
-         ":2: Algorithm is not a number and a name"},
+        {"Private-key-format: v1.3\nAlgorithm: 15x\n", ":2: Algorithm is not a number and a name"},
         {HEAD, ": a number is not there, or has not the length that the algorithm asks for"},
         {HEAD "PrivateKey: AAAA\n",
          ": a number is not there, or has not the length that the algorithm asks for"},
@@ -228,10 +235,8 @@ START_TEST(private_faults)
         {HEAD NUMBER "Publish: 2026\n", ":4: not a time YYYYMMDDHHMMSS of 1970 or later"},
         {HEAD NUMBER "Publish: 20260101000000\nPublish: 20260101000000\n",
          ":5: a time that is given twice"},
-        {HEAD NUMBER "Activte: 20260101000000\n",
-         ":4: unknown word, did you mean \"Activate\"?"},
-        {HEAD NUMBER "Label: pkcs11\n",
-         ":4: the key is in a device, which can't be used here"},
+        {HEAD NUMBER "Activte: 20260101000000\n", ":4: unknown word, did you mean \"Activate\"?"},
+        {HEAD NUMBER "Label: pkcs11\n", ":4: the key is in a device, which can't be used here"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char told[256];
@@ -315,8 +320,7 @@ START_TEST(refused_files)
     ck_assert_ptr_nonnull(key.private);
     dnskey_clear(&key);
     key_write("Kexample.com.+015+03614.key", public_text, 0644);
-    ck_assert_int_eq(keyfile_read(key_path("Kexample.com.+015+03614.key"), &key, &diag),
-                     RR_EINVAL);
+    ck_assert_int_eq(keyfile_read(key_path("Kexample.com.+015+03614.key"), &key, &diag), RR_EINVAL);
     key_expect_diag(&diag, "DIR/Kexample.com.+015+03614.key: the key in it belongs into "
                            "Kexample.com.+015+03613.key\n");
     ck_assert_int_eq(keyfile_read(key_path("none.key"), &key, &diag), RR_EIO);
