@@ -60,8 +60,8 @@ static void prove_wildcard(const struct proving *p, const struct node *encloser)
 }
 
 /*
- * Adds the proof that what is below `encloser` on the way to the step's name isn't there. Returns the
- * encloser that could be proved; NULL where none could: the chain is broken.
+ * Adds the proof that what is below `encloser` on the way to the step's name isn't there. Returns
+ * the encloser that could be proved; NULL where none could: the chain is broken.
  */
 static const struct node *prove_encloser(const struct proving *p, const struct node *encloser)
 {
@@ -77,8 +77,8 @@ static const struct node *prove_encloser(const struct proving *p, const struct n
     return NULL;
 }
 
-/* That a name that is there, an end of the step's, lacks a type. In an opt-out span it has no NSEC3:
- * an unsigned delegation, or something empty above one (sections 7.2.4, 7.2.7). */
+/* That a name that is there, an end of the step's, lacks a type. In an opt-out span it has no
+ * NSEC3: an unsigned delegation, or something empty above one (sections 7.2.4, 7.2.7). */
 static void prove_no_type(const struct proving *p, const struct node *node)
 {
     bool matches;

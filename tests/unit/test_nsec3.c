@@ -15,7 +15,8 @@
 #include "names.h"
 #include "unit.h"
 
-#define SIGNED_APEX MAKE_APEX "@ RRSIG SOA 13 1 3600 20300101000000 20200101000000 1 example. AAAA\n"
+#define SIGNED_APEX \
+    MAKE_APEX "@ RRSIG SOA 13 1 3600 20300101000000 20200101000000 1 example. AAAA\n"
 
 static const char *encoded(const uint8_t hash[NSEC3_HASH])
 {
@@ -136,8 +137,8 @@ START_TEST(which_chain)
     sprintf(text, SIGNED_APEX "@ NSEC a.example. A\n@ NSEC3PARAM 1 0 1 aa\n%s", chain);
     expect_chain(text, ZONE_NSEC, 2, 1);
     /* Other parameters, other places, no hashes. */
-    sprintf(text, SIGNED_APEX "@ NSEC3PARAM 1 0 1 aa\n%s" HASH("2") " NSEC3 1 0 2 aa " HASH("0") "\n"
-            HASH("3") " NSEC3 1 0 1 ab " HASH("0") "\n" HASH("4") " NSEC3 1 0 1 - " HASH("0") "\n"
+    sprintf(text, SIGNED_APEX "@ NSEC3PARAM 1 0 1 aa\n%s"
+            HASH("2") " NSEC3 1 0 2 aa " HASH("0") "\n" HASH("3") " NSEC3 1 0 1 ab " HASH("0") "\n" HASH("4") " NSEC3 1 0 1 - " HASH("0") "\n"
             HASH("5") ".sub NSEC3 1 0 1 aa " HASH("0") "\n" HASH("") " NSEC3 1 0 1 aa " HASH("0")
             "\n" HASH("x") " NSEC3 1 0 1 aa " HASH("0") "\n", chain);
     expect_chain(text, ZONE_NSEC3, 2, 1);

@@ -1,6 +1,6 @@
 /*
- * Proofs in answers, which NSEC and NSEC3 stand in them and what is signed: the zone and the answers
- * of RFC 5155, a zone with NSEC, and files that hold what they should not. Signatures here are
+ * Proofs in answers, which NSEC and NSEC3 stand in them and what is signed: the zone and the
+ * answers of RFC 5155, a zone with NSEC, and files that hold what they should not. Signatures here are
  * made up: whether they hold is for tests/e2e/test_presigned.c, with real ones.
  */
 #include <ldns/ldns.h>
@@ -8,11 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answer/prove.h"
 #include "dns/message.h"
 #include "dns/rrtype.h"
 #include "make_world.h"
 #include "make_zone.h"
 #include "names.h"
+#include "slow_zone.h"
 #include "unit.h"
 
 /* ---- Zones ---- */
@@ -248,7 +250,8 @@ START_TEST(answers_with_nsec)
     expect("example.", RRTYPE_DS, "0|| SOA example+ NSEC example+|");
     /* Nothing of it without DO. */
     ck_assert_str_eq(said("nothere.example.", RRTYPE_A, 0), "3|| SOA example|");
-    ck_assert_str_eq(said("x.away.example.", RRTYPE_A, 0), "0|| NS away.example| A ns.away.example");
+    ck_assert_str_eq(said("x.away.example.", RRTYPE_A, 0),
+                     "0|| NS away.example| A ns.away.example");
     ck_assert_str_eq(said("www.example.", RRTYPE_NSEC, 0), "0| NSEC www.example||");
     serve_end();
 }
@@ -302,6 +305,114 @@ START_TEST(negative_ttl)
 }
 END_TEST
 
+/* ---- By chance ---- */
+
+static const struct node *chosen[4];
+static size_t chosen_count;
+
+static const struct rrset *note_node(struct answer *a, const struct answer_step *step,
+                                     const struct node *node)
+{
+    (void)a;
+    (void)step;
+    ck_assert_uint_lt(chosen_count, 4);
+    chosen[chosen_count++] = node;
+    return NULL;
+}
+
+static bool is_in_chain(const struct node *node)
+{
+    return node->rrsets > 0 && (node->flags & (NODE_OCCLUDED | NODE_NSEC3)) == 0;
+}
+
+/* The last of the chain before a name, by looking at all. */
+static const struct node *slow_before(const struct zone *zone, const uint8_t *name)
+{
+    const struct node *before = NULL;
+    for (const struct node *n = zone_first(zone); n != NULL; n = zone_next(zone, n)) {
+        uint8_t its[NAME_MAX_OCTETS];
+        node_name(zone, n, its);
+        if (is_in_chain(n) && names_compare(its, name) < 0) {
+            before = n;
+        }
+    }
+    return before;
+}
+
+/* What has to be chosen for a name that is there, in order. */
+static const struct node *slow_at(const struct zone *zone, const struct node *node)
+{
+    uint8_t name[NAME_MAX_OCTETS];
+    node_name(zone, node, name);
+    return is_in_chain(node) ? node : slow_before(zone, name);
+}
+
+static void check_step(struct rng *rng, const struct zone *zone, const uint8_t *name)
+{
+    struct key key;
+    struct answer answer = {0};
+    struct answer_step step = {.source = {.zone = zone}, .name = {.key = &key, .wire = name}};
+    struct zone_match *m = &step.match;
+    const struct node *expected[4];
+    size_t count = 0;
+    key_from_name(name, &key);
+    zone_lookup(zone, &key, m);
+    if (m->cut != NULL) {
+        step.kind = STEP_REFERRAL;
+        expected[count++] = m->cut;
+    } else if (m->dname != NULL) {
+        step.kind = STEP_DATA;
+    } else if (m->node != NULL) {
+        step.kind = STEP_NODATA;
+        expected[count++] = slow_at(zone, m->node);
+    } else {
+        step.kind = m->wildcard == NULL ? STEP_NXDOMAIN
+                    : rng_once_in(rng, 2) ? STEP_NODATA
+                                          : STEP_DATA;
+        expected[count++] = slow_before(zone, name);
+        uint8_t star[NAME_MAX_OCTETS + 2];
+        node_name(zone, m->encloser, star);
+        ck_assert(names_prepend(star, "*", 1));
+        if (step.kind == STEP_NXDOMAIN) {
+            expected[count++] = slow_before(zone, star);
+        } else if (step.kind == STEP_NODATA) {
+            expected[count++] = slow_at(zone, m->wildcard);
+        }
+    }
+    chosen_count = 0;
+    prove_nsec_step(&answer, &step, note_node);
+    ck_assert_uint_eq(chosen_count, count);
+    for (size_t i = 0; i < count; i++) {
+        ck_assert_msg(chosen[i] == expected[i], "%s", names_text(name));
+    }
+}
+
+START_TEST(nsec_by_chance)
+{
+    static const struct {
+        enum names_kind kind;
+        unsigned rounds, records;
+    } tries[] = {{NAMES_DENSE, 300, 40}, {NAMES_HOST, 40, 60}, {NAMES_OCTETS, 60, 60},
+                 {NAMES_LONG, 10, 20}, {NAMES_MANY, 4, 3}};
+    struct rng rng = rng_start();
+    for (size_t t = 0; t < sizeof tries / sizeof tries[0]; t++) {
+        for (unsigned i = 0; i < tries[t].rounds / UNIT_SLOWER + 1; i++) {
+            struct slow_zone slow;
+            slow_init(&slow, names_wire(rng_once_in(&rng, 3) ? "." : "a.b."));
+            slow_random(&rng, &slow, tries[t].kind, rng_below(&rng, tries[t].records));
+            struct zone *zone = make_built(slow_records(&slow));
+            for (unsigned n = 0; n < 60; n++) {
+                uint8_t name[NAME_MAX_OCTETS];
+                names_random(&rng, tries[t].kind, slow.apex, 5, name);
+                check_step(&rng, zone, name);
+            }
+            zone_unref(zone);
+            slow_free(&slow);
+        }
+    }
+}
+END_TEST
+
 int main(void)
 {
     struct unit unit = unit_begin("prove");
@@ -309,5 +420,6 @@ int main(void)
     tcase_add_test(unit.tests, answers_with_nsec);
     tcase_add_test(unit.tests, broken_files);
     tcase_add_test(unit.tests, negative_ttl);
+    tcase_add_test(unit.tests, nsec_by_chance);
     return unit_end(&unit);
 }
