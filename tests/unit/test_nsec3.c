@@ -138,9 +138,10 @@ START_TEST(which_chain)
     expect_chain(text, ZONE_NSEC, 2, 1);
     /* Other parameters, other places, no hashes. */
     sprintf(text, SIGNED_APEX "@ NSEC3PARAM 1 0 1 aa\n%s"
-            HASH("2") " NSEC3 1 0 2 aa " HASH("0") "\n" HASH("3") " NSEC3 1 0 1 ab " HASH("0") "\n" HASH("4") " NSEC3 1 0 1 - " HASH("0") "\n"
-            HASH("5") ".sub NSEC3 1 0 1 aa " HASH("0") "\n" HASH("") " NSEC3 1 0 1 aa " HASH("0")
-            "\n" HASH("x") " NSEC3 1 0 1 aa " HASH("0") "\n", chain);
+            HASH("2") " NSEC3 1 0 2 aa " HASH("0") "\n"
+            HASH("3") " NSEC3 1 0 1 ab " HASH("0") "\n" HASH("4") " NSEC3 1 0 1 - " HASH("0") "\n"
+            HASH("5") ".sub NSEC3 1 0 1 aa " HASH("0") "\n" HASH("") " NSEC3 1 0 1 aa "
+            HASH("0") "\n" HASH("x") " NSEC3 1 0 1 aa " HASH("0") "\n", chain);
     expect_chain(text, ZONE_NSEC3, 2, 1);
     /* The first that can be used. */
     sprintf(text, SIGNED_APEX "@ NSEC3PARAM 1 0 501 aa\n@ NSEC3PARAM 2 0 1 aa\n"

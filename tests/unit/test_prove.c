@@ -1,7 +1,7 @@
 /*
  * Proofs in answers, which NSEC and NSEC3 stand in them and what is signed: the zone and the
- * answers of RFC 5155, a zone with NSEC, and files that hold what they should not. Signatures here are
- * made up: whether they hold is for tests/e2e/test_presigned.c, with real ones.
+ * answers of RFC 5155, a zone with NSEC, and files that hold what they should not. Signatures here
+ * are made up: whether they hold is for tests/e2e/test_presigned.c, with real ones.
  */
 #include <ldns/ldns.h>
 #include <stdio.h>
