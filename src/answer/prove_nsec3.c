@@ -60,25 +60,30 @@ static void prove_wildcard(const struct proving *p, const struct node *encloser)
 }
 
 /*
- * Adds the proof that what is below `encloser` on the way to the step's name isn't there. Returns the
+ * Adds the proof that what is below `encloser` on the way to the step's name isn't there. cover has
+ * the NSEC3 that covers that name, where it was looked for already, or is NULL. Returns the
  * encloser that could be proved; NULL where none could: the chain is broken.
  */
-static const struct node *prove_encloser(const struct proving *p, const struct node *encloser)
+static const struct node *prove_encloser(const struct proving *p, const struct node *encloser,
+                                         const struct node *cover)
 {
-    for (; encloser != NULL; encloser = zone_node(p->step->source.zone, encloser->parent)) {
+    while (encloser != NULL) {
         bool matches;
         const struct node *node = find(p, end_of_name(p, encloser->name_size, false), &matches);
         if (matches) {
             add(p, node);
-            prove_name(p, end_of_name(p, encloser->name_size, true));
+            add(p, cover != NULL ? cover
+                                 : find(p, end_of_name(p, encloser->name_size, true), &matches));
             return encloser;
         }
+        cover = node;
+        encloser = zone_node(p->step->source.zone, encloser->parent);
     }
     return NULL;
 }
 
-/* That a name that is there, an end of the step's, lacks a type. In an opt-out span it has no NSEC3:
- * an unsigned delegation, or something empty above one (sections 7.2.4, 7.2.7). */
+/* That a name that is there, an end of the step's, lacks a type. In an opt-out span it has no
+ * NSEC3: an unsigned delegation, or something empty above one (sections 7.2.4, 7.2.7). */
 static void prove_no_type(const struct proving *p, const struct node *node)
 {
     bool matches;
@@ -86,7 +91,7 @@ static void prove_no_type(const struct proving *p, const struct node *node)
     if (matches) {
         add(p, found);
     } else {
-        prove_encloser(p, zone_node(p->step->source.zone, node->parent));
+        prove_encloser(p, zone_node(p->step->source.zone, node->parent), found);
     }
 }
 
@@ -102,7 +107,7 @@ void prove_nsec3_step(struct answer *a, const struct answer_step *step,
         prove_no_type(&p, match->cut);
         break;
     case STEP_NXDOMAIN:
-        encloser = prove_encloser(&p, encloser);
+        encloser = prove_encloser(&p, encloser, NULL);
         if (encloser != NULL) {
             prove_wildcard(&p, encloser);
         }
@@ -110,7 +115,7 @@ void prove_nsec3_step(struct answer *a, const struct answer_step *step,
     case STEP_NODATA:
         if (match->node != NULL) {
             prove_no_type(&p, match->node);
-        } else if (prove_encloser(&p, encloser) != NULL) {
+        } else if (prove_encloser(&p, encloser, NULL) != NULL) {
             prove_wildcard(&p, encloser);
         }
         break;

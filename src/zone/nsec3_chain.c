@@ -210,7 +210,8 @@ static int compare(const struct zone *zone, const struct nsec3_entry *entry, uin
 static size_t count_up_to(const struct zone *zone, const struct nsec3_chain *chain, uint32_t start,
                           const uint8_t hash[NSEC3_HASH])
 {
-    size_t low = 0, high = chain->count; /* those before low are not after it, those from high are */
+    /* Entries before low are not after it, those from high on are. */
+    size_t low = 0, high = chain->count;
     size_t probe = (size_t)((uint64_t)chain->count * start >> 32);
     for (size_t step = 4;; step *= 2) { /* away from the guess, until the place is between */
         if (compare(zone, &chain->entries[probe], start, hash) > 0) {

@@ -150,8 +150,8 @@ struct zone *zone_ref(struct zone *zone);
 void zone_unref(struct zone *zone);
 
 /*
- * What a name is in a zone. All pointers go into the image. The owner of NSEC3 records is no name of
- * the zone, unless there are names below it (RFC 5155 section 7.2.8).
+ * What a name is in a zone. All pointers go into the image. The owner of NSEC3 records is no name
+ * of the zone, unless there are names below it (RFC 5155 section 7.2.8).
  */
 struct zone_match {
     const struct node *node;     /* the name's own node; NULL: it does not exist */

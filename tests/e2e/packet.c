@@ -229,7 +229,8 @@ const char *record_text(const ldns_rr *rr)
 static bool same_rrset(const ldns_rr *a, const ldns_rr *b)
 {
     ldns_rr_type type = ldns_rr_get_type(a);
-    if (type != ldns_rr_get_type(b) || ldns_dname_compare(ldns_rr_owner(a), ldns_rr_owner(b)) != 0) {
+    if (type != ldns_rr_get_type(b) ||
+        ldns_dname_compare(ldns_rr_owner(a), ldns_rr_owner(b)) != 0) {
         return false;
     }
     return type != LDNS_RR_TYPE_RRSIG ||

@@ -80,8 +80,9 @@ static void configure(const struct resolver *r, const char *dir, const struct da
         text, sizeof text,
         "server:\n interface: 127.0.0.1@%u\n outgoing-interface: 127.0.0.1\n do-ip6: no\n"
         " do-daemonize: no\n username: \"\"\n chroot: \"\"\n directory: \"%s\"\n pidfile: \"\"\n"
-        " use-syslog: no\n logfile: \"\"\n val-log-level: 2\n module-config: \"validator iterator\"\n"
-        " do-not-query-localhost: no\n aggressive-nsec: no\n qname-minimisation: no\n"
+        " use-syslog: no\n logfile: \"\"\n val-log-level: 2\n"
+        " module-config: \"validator iterator\"\n do-not-query-localhost: no\n"
+        " aggressive-nsec: no\n qname-minimisation: no\n"
         " harden-below-nxdomain: no\n trust-anchor-signaling: no\n num-threads: 1\n",
         r->port, dir);
     for (size_t i = 0; i < count; i++) {
