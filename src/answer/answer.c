@@ -22,6 +22,11 @@ void answer_begin(struct answer *answer, const struct query *query, bool stream,
     answer->links = 0;
     answer->wildcard = false;
     answer->referral = false;
+    answer->proves = query->has_edns && (query->edns_flags & EDNS_DO) != 0;
+    answer->first_step = NULL;
+    answer->last_step = NULL;
+    answer->requests = NULL;
+    answer->source = (struct answer_zone){0};
     answer->plan = (struct plan){.ede = EDE_NONE};
 }
 
@@ -34,7 +39,8 @@ static size_t plan_items(const struct plan *plan)
 
 /* The next item, its section's count not yet raised; NULL (and failed) where scratch is full. */
 static struct plan_item *add_item(struct answer *a, const struct rrset *rrset,
-                                  struct plan_place place, uint16_t owner_size)
+                                  const struct node *node, struct plan_place place,
+                                  uint16_t owner_size)
 {
     struct plan_item *item = scratch_front(a->scratch, sizeof *item);
     if (item == NULL || plan_items(&a->plan) >= PLAN_QNAME) {
@@ -44,23 +50,70 @@ static struct plan_item *add_item(struct answer *a, const struct rrset *rrset,
     if (a->plan.items == NULL) {
         a->plan.items = item;
     }
-    *item = (struct plan_item){.rrset = rrset, .place = place, .owner_size = owner_size};
+    *item = (struct plan_item){
+        .rrset = rrset,
+        .node = node,
+        .step = a->last_step,
+        .place = place,
+        .owner_size = owner_size,
+    };
     a->plan.size += rrset->block_size;
     return item;
 }
 
 /* An RRset of the name asked for (owner_size its size) or of an ancestor of it. */
-static void add_answer(struct answer *a, const struct rrset *rrset, uint16_t owner_size)
+static void add_answer(struct answer *a, const struct rrset *rrset, const struct node *node,
+                       uint16_t owner_size)
 {
-    if (add_item(a, rrset, a->name.place, owner_size) != NULL) {
+    if (add_item(a, rrset, node, a->name.place, owner_size) != NULL) {
         a->plan.answer++;
     }
 }
 
-static void add_authority(struct answer *a, const struct rrset *rrset, uint16_t owner_size)
+static void add_authority(struct answer *a, const struct rrset *rrset, const struct node *node,
+                          uint16_t owner_size)
 {
-    if (add_item(a, rrset, a->name.place, owner_size) != NULL) {
+    if (add_item(a, rrset, node, a->name.place, owner_size) != NULL) {
         a->plan.authority++;
+    }
+}
+
+struct plan_item *answer_prove(struct answer *a, const struct answer_step *step,
+                               const struct rrset *rrset, const struct node *node,
+                               const uint8_t *prefix, uint8_t prefix_size, uint16_t owner_size)
+{
+    struct plan_item *item = add_item(a, rrset, node, step->name.place, owner_size);
+    if (item != NULL) {
+        item->step = step;
+        item->prefix = prefix;
+        item->prefix_size = prefix_size;
+        a->plan.size += prefix_size;
+        a->plan.authority++;
+    }
+    return item;
+}
+
+/* Begins a step, where steps are noted. What it found is told by conclude. */
+static void begin_step(struct answer *a, const struct zone_match *match)
+{
+    struct answer_step *step = scratch_back(a->scratch, sizeof *step);
+    if (step == NULL) {
+        a->plan.failed = true;
+        return;
+    }
+    *step = (struct answer_step){.source = a->source, .match = *match, .name = a->name};
+    if (a->last_step != NULL) {
+        a->last_step->next = step;
+    } else {
+        a->first_step = step;
+    }
+    a->last_step = step;
+}
+
+static void conclude(struct answer *a, enum step_kind kind)
+{
+    if (a->last_step != NULL) {
+        a->last_step->kind = kind;
     }
 }
 
@@ -76,13 +129,13 @@ static bool is_planned(const struct plan *plan, const struct rrset *rrset)
     return false;
 }
 
-static void add_additional(struct answer *a, const struct rrset *rrset, struct plan_place place,
-                           uint16_t owner_size, bool required)
+static void add_additional(struct answer *a, const struct rrset *rrset, const struct node *node,
+                           struct plan_place place, uint16_t owner_size, bool required)
 {
     if (rrset == NULL || is_planned(&a->plan, rrset)) {
         return;
     }
-    struct plan_item *item = add_item(a, rrset, place, owner_size);
+    struct plan_item *item = add_item(a, rrset, node, place, owner_size);
     if (item != NULL) {
         item->required = required;
         a->plan.additional++;
@@ -107,25 +160,26 @@ static void add_targets(struct answer *a, const struct zone *zone, size_t index,
             owner_size = a->plan.items[index].owner_size;
         }
         if ((target->flags & TARGET_ALIAS) != 0) {
-            add_additional(a, node_rrset(node, rrset->type), place, owner_size, false);
+            add_additional(a, node_rrset(node, rrset->type), node, place, owner_size, false);
         }
-        add_additional(a, node_rrset(node, RRTYPE_A), place, owner_size, required);
-        add_additional(a, node_rrset(node, RRTYPE_AAAA), place, owner_size, required);
+        add_additional(a, node_rrset(node, RRTYPE_A), node, place, owner_size, required);
+        add_additional(a, node_rrset(node, RRTYPE_AAAA), node, place, owner_size, required);
     }
 }
 
 /*
- * Completes the plan. Items with targets are all of the last zone: a chain's links have none. The
- * list grows on the way with RRsets that have targets themselves (AliasMode); each is there once,
- * so it ends. Required glue comes first, so that it is what remains where room is short.
+ * Items with targets are all of the last zone: a chain's links have none. The list grows on the
+ * way with RRsets that have targets themselves (AliasMode); each is there once, so it ends.
+ * Required glue comes first, so that it is what remains where room is short.
  */
-static void finish(struct answer *a, const struct zone *zone)
+void answer_finish(struct answer *a)
 {
-    if (a->plan.failed) {
+    const struct zone *zone = a->source.zone;
+    if (a->plan.failed || zone == NULL) {
         return;
     }
     if (a->referral) {
-        add_targets(a, zone, plan_items(&a->plan) - 1, true);
+        add_targets(a, zone, a->referral_item, true);
     }
     for (size_t i = 0; i < plan_items(&a->plan) && a->plan.size <= a->size_limit; i++) {
         if (a->plan.items[i].rrset->targets > 0) {
@@ -177,16 +231,17 @@ static bool follow(struct answer *a, const uint8_t *wire)
 }
 
 /* Adds the CNAME and follows it; false where the chain ends with it. */
-static bool take_cname(struct answer *a, const struct rrset *cname)
+static bool take_cname(struct answer *a, const struct node *node)
 {
     uint8_t *target = scratch_back(a->scratch, NAME_MAX_OCTETS);
     if (target == NULL) {
         a->plan.failed = true;
         return false;
     }
+    const struct rrset *cname = node_rrset(node, RRTYPE_CNAME);
     size_t position = 0;
     rrset_rdata(cname, a->name.wire, &position, target);
-    add_answer(a, cname, a->name.place.size);
+    add_answer(a, cname, node, a->name.place.size);
     return follow(a, target);
 }
 
@@ -223,7 +278,7 @@ static bool take_dname(struct answer *a, const struct node *node)
     const struct rrset *dname = node_rrset(node, RRTYPE_DNAME);
     const uint8_t *target = dname->block + RECORD_HEAD; /* never compressed */
     if (!is_planned(&a->plan, dname)) { /* a chain may come through it again */
-        add_answer(a, dname, node->name_size);
+        add_answer(a, dname, node, node->name_size);
     }
     size_t prefix = (size_t)a->name.place.size - node->name_size;
     if (prefix + name_size(target) > NAME_MAX_OCTETS) {
@@ -234,98 +289,123 @@ static bool take_dname(struct answer *a, const struct node *node)
     if (cname == NULL) {
         return false;
     }
-    add_answer(a, cname, a->name.place.size);
+    add_answer(a, cname, NULL, a->name.place.size);
     return follows_cname(a->query->qtype) && follow(a, cname->block + RECORD_HEAD);
 }
 
 /* --- the algorithm --- */
 
-static void add_soa(struct answer *a, const struct zone *zone)
+static void add_soa(struct answer *a)
 {
-    add_authority(a, zone_at(zone, zone->head->negative_soa), zone->head->apex_size);
+    const struct zone *zone = a->source.zone;
+    add_authority(a, zone_at(zone, zone->head->negative_soa), zone_at(zone, zone->head->apex),
+                  zone->head->apex_size);
+}
+
+/* The overlay of the node, where it is the apex and has one; else an empty one. */
+static struct zone_overlay overlay_of(const struct answer *a, const struct node *node)
+{
+    const struct zone_overlay *overlay = a->source.overlay;
+    return overlay != NULL && (node->flags & NODE_APEX) != 0 ? *overlay : (struct zone_overlay){0};
+}
+
+static const struct rrset *overlay_find(const struct zone_overlay *overlay, uint16_t type)
+{
+    for (size_t i = 0; i < overlay->count; i++) {
+        if (overlay->sets[i]->type == type) {
+            return overlay->sets[i];
+        }
+    }
+    return NULL;
 }
 
 /* ANY (RFC 8482 section 4.1): over datagrams one RRset, over a stream all. */
 static void answer_any(struct answer *a, const struct node *node)
 {
+    struct zone_overlay overlay = overlay_of(a, node);
     const struct rrset *rrset = node_first_rrset(node);
     for (unsigned i = 0; i < node->rrsets; i++) {
-        if (rrset->type != RRTYPE_RRSIG) {
-            add_answer(a, rrset, a->name.place.size);
+        if (rrset->type != RRTYPE_RRSIG && overlay_find(&overlay, rrset->type) == NULL) {
+            add_answer(a, rrset, node, a->name.place.size);
             if (!a->stream) {
                 return;
             }
         }
         rrset = rrset_next(rrset);
     }
+    for (size_t i = 0; i < overlay.count; i++) {
+        add_answer(a, overlay.sets[i], node, a->name.place.size);
+    }
 }
 
 /* The node of the name, or the wildcard that stands for it. */
-static enum answer_next answer_node(struct answer *a, const struct zone *zone,
-                                    const struct node *node)
+static enum answer_next answer_node(struct answer *a, const struct node *node)
 {
     uint16_t qtype = a->query->qtype;
     uint16_t before = a->plan.answer;
     if (qtype == RRTYPE_ANY) {
         answer_any(a, node);
     } else if ((node->flags & NODE_CNAME) != 0 && follows_cname(qtype)) {
-        if (a->links < ANSWER_CHAIN_MAX && take_cname(a, node_rrset(node, RRTYPE_CNAME))) {
-            return ANSWER_CHASE;
-        }
-        return ANSWER_DONE;
+        return a->links < ANSWER_CHAIN_MAX && take_cname(a, node) ? ANSWER_CHASE : ANSWER_DONE;
     } else {
-        const struct rrset *rrset = node_rrset(node, qtype);
+        struct zone_overlay overlay = overlay_of(a, node);
+        const struct rrset *rrset = overlay_find(&overlay, qtype);
+        if (rrset == NULL) {
+            rrset = node_rrset(node, qtype);
+        }
         if (rrset != NULL) {
-            add_answer(a, rrset, a->name.place.size);
+            add_answer(a, rrset, node, a->name.place.size);
         }
     }
     if (a->plan.answer == before) {
-        add_soa(a, zone);
+        conclude(a, STEP_NODATA);
+        add_soa(a);
     }
-    finish(a, zone);
     return ANSWER_DONE;
 }
 
 /* At or below a delegation: a referral, but for the DS, which is the parent's own. */
-static enum answer_next answer_cut(struct answer *a, const struct zone *zone,
-                                   const struct zone_match *match)
+static enum answer_next answer_cut(struct answer *a, const struct zone_match *match)
 {
     if (a->query->qtype == RRTYPE_DS && match->node == match->cut) {
-        return answer_node(a, zone, match->node);
+        return answer_node(a, match->node);
     }
     if (a->links == 0) {
         a->plan.aa = false;
     }
     a->referral = true;
-    add_authority(a, node_rrset(match->cut, RRTYPE_NS), match->cut->name_size);
-    finish(a, zone);
+    a->referral_item = (uint16_t)plan_items(&a->plan);
+    conclude(a, STEP_REFERRAL);
+    add_authority(a, node_rrset(match->cut, RRTYPE_NS), match->cut, match->cut->name_size);
     return ANSWER_DONE;
 }
 
-enum answer_next answer_plan(struct answer *a, const struct zone *zone,
+enum answer_next answer_plan(struct answer *a, const struct answer_zone *source,
                              const struct zone_match *match)
 {
     if (a->links == 0) {
         a->plan.aa = true;
     }
+    a->source = *source;
+    if (a->proves) {
+        begin_step(a, match);
+    }
     if (match->cut != NULL) {
-        return answer_cut(a, zone, match);
+        return answer_cut(a, match);
     }
     if (match->dname != NULL) {
-        if (a->links < ANSWER_CHAIN_MAX && take_dname(a, match->dname)) {
-            return ANSWER_CHASE;
-        }
-        return ANSWER_DONE;
+        return a->links < ANSWER_CHAIN_MAX && take_dname(a, match->dname) ? ANSWER_CHASE
+                                                                           : ANSWER_DONE;
     }
     if (match->node != NULL) {
-        return answer_node(a, zone, match->node);
+        return answer_node(a, match->node);
     }
     if (match->wildcard != NULL) {
         a->wildcard = true;
-        return answer_node(a, zone, match->wildcard);
+        return answer_node(a, match->wildcard);
     }
     a->plan.rcode = RCODE_NXDOMAIN;
-    add_soa(a, zone);
-    finish(a, zone);
+    conclude(a, STEP_NXDOMAIN);
+    add_soa(a);
     return ANSWER_DONE;
 }

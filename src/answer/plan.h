@@ -3,7 +3,10 @@
  *
  * Owners are not names but places: every owner of an answer is the end of a name that stands in
  * the message before it, the question's or one in the RDATA of an earlier item. So rendering
- * never searches for compression targets.
+ * never searches for compression targets. Only owners of denials (NSEC, NSEC3) may be other names
+ * of the zone: they are some labels, and then the zone's apex as the end of such a name.
+ *
+ * An RRset and its signatures are one item: both are written, or neither.
  *
  * Plans, their items and synthesized RRsets live in the worker's scratch memory until the batch
  * is sent.
@@ -58,12 +61,22 @@ struct plan_place {
     uint16_t size;     /* octets of the whole name, uncompressed */
 };
 
+struct answer_step;
+
 struct plan_item {
     const struct rrset *rrset;
-    struct plan_place place; /* of the name whose end is the owner */
-    uint16_t owner_size;     /* octets of the owner: the last so many of the name at place */
-    uint16_t start;          /* set by render: where the block stands in the message; 0: left out */
-    bool required;           /* additional section: left out only with TC set */
+    const struct node *node;         /* the owner's, or the wildcard's that stands for it; NULL: an
+                                        RRset that is in no zone */
+    const struct answer_step *step;  /* that planned it; NULL where nothing is to be proved */
+    const uint8_t *signatures;       /* RRSIG records that go with it, as in a block; or NULL */
+    const uint8_t *prefix;           /* labels of the owner before what place tells; or NULL */
+    struct plan_place place;         /* of the name whose end is the owner */
+    uint16_t owner_size;             /* octets of the owner: the last so many of the name at place */
+    uint16_t signatures_size;
+    uint16_t start;         /* set by render: where the block stands in the message; 0: left out */
+    uint8_t signatures_count;
+    uint8_t prefix_size;
+    bool required;          /* additional section: left out only with TC set */
 };
 
 struct plan {
@@ -74,6 +87,9 @@ struct plan {
     uint16_t rcode;          /* 12 bits */
     int16_t ede;             /* enum ede */
     bool aa;
+    bool co;                 /* compact denial is what this zone gives (RFC 9824 section 5.1) */
+    bool nxname;             /* a name that isn't there, told by NOERROR and NXNAME */
+    bool truncate;           /* nothing but TC is to be said: come back over TCP */
     bool failed;             /* scratch ran out: to be answered SERVFAIL */
     size_t size;             /* octets that the items take at most */
 };

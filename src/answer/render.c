@@ -97,34 +97,89 @@ static void copy_name(const uint8_t *out, size_t at, uint8_t *name)
     }
 }
 
+/* Sets the owner of each record in a run of them. */
+static void point_owners(uint8_t *records, size_t size, uint16_t pointer)
+{
+    for (size_t at = 0; at < size; at += RECORD_HEAD + (size_t)wire_get_u16(records + at + 10)) {
+        wire_put_u16(records + at, pointer);
+    }
+}
+
+/* The owner of an item in full, which ends with the name at `owner`; returns its octets. */
+static size_t plain_owner(const struct renderer *r, const struct plan_item *item, size_t owner,
+                          uint8_t *name)
+{
+    if (item->prefix_size > 0) {
+        memcpy(name, item->prefix, item->prefix_size);
+    }
+    copy_name(r->out, owner, name + item->prefix_size);
+    return (size_t)item->prefix_size + item->owner_size;
+}
+
+/* The RRSIG records, with their owner in full, for which there is room. */
+static void write_signatures_plain(struct renderer *r, const struct plan_item *item,
+                                   const uint8_t *name, size_t name_octets)
+{
+    for (size_t at = 0; at < item->signatures_size;) {
+        size_t size = RECORD_HEAD + (size_t)wire_get_u16(item->signatures + at + 10);
+        memcpy(r->out + r->pos, name, name_octets);
+        memcpy(r->out + r->pos + name_octets, item->signatures + at + 2, size - 2);
+        r->pos += name_octets + size - 2;
+        at += size;
+    }
+}
+
 /* Every record with its names in full. False, and nothing written, where there is no room. */
 static bool write_plain(struct renderer *r, const struct plan_item *item, size_t owner)
 {
     uint8_t name[NAME_MAX_OCTETS];
-    copy_name(r->out, owner, name);
+    size_t name_octets = plain_owner(r, item, owner, name);
+    size_t signatures = item->signatures_size + item->signatures_count * name_octets;
+    if (signatures > r->limit - r->pos) {
+        return false;
+    }
     size_t start = r->pos;
     size_t position = 0;
-    for (;;) {
+    while (position < item->rrset->block_size) {
         const uint8_t *head = item->rrset->block + position;
-        size_t fixed = (size_t)item->owner_size + RECORD_HEAD - 2;
+        size_t fixed = name_octets + RECORD_HEAD - 2;
         /* RDATA in full is at most this longer than it stands in the block. */
-        size_t most = position < item->rrset->block_size
-                          ? fixed + wire_get_u16(head + 10) + 2u * NAME_MAX_OCTETS
-                          : 0;
-        if (most == 0) {
-            return true;
-        }
-        if (most > r->limit - r->pos) {
+        size_t most = fixed + wire_get_u16(head + 10) + 2u * NAME_MAX_OCTETS;
+        if (most > r->limit - r->pos - signatures) {
             r->pos = start;
             return false;
         }
         uint8_t *p = r->out + r->pos;
-        memcpy(p, name, item->owner_size);
-        p += item->owner_size;
+        memcpy(p, name, name_octets);
+        p += name_octets;
         memcpy(p, head + 2, RECORD_HEAD - 4);
         int size = rrset_rdata(item->rrset, name, &position, p + RECORD_HEAD - 2);
         wire_put_u16(p + RECORD_HEAD - 4, (uint16_t)size);
         r->pos += fixed + (size_t)size;
+        if (signatures > r->limit - r->pos) {
+            r->pos = start;
+            return false;
+        }
+    }
+    write_signatures_plain(r, item, name, name_octets);
+    return true;
+}
+
+/* The RRset's block and its signatures, for which there is room, pointing to their owner. */
+static void write_pointing(struct renderer *r, struct plan_item *item, size_t owner)
+{
+    size_t start = r->pos;
+    if (item->prefix_size > 0) {
+        memcpy(r->out + r->pos, item->prefix, item->prefix_size);
+        r->pos += item->prefix_size;
+    }
+    item->start = (uint16_t)r->pos;
+    write_block(r, item, owner);
+    if (item->signatures_size > 0) {
+        uint16_t pointer = (uint16_t)(0xc000u | (item->prefix_size > 0 ? start : owner));
+        memcpy(r->out + r->pos, item->signatures, item->signatures_size);
+        point_owners(r->out + r->pos, item->signatures_size, pointer);
+        r->pos += item->signatures_size;
     }
 }
 
@@ -139,17 +194,21 @@ static bool write_item(struct renderer *r, struct plan_item *item)
     size_t owner = item->place.base == PLAN_QNAME
                        ? place + item->place.size - item->owner_size
                        : find_end(r->out, place, item->place.size, item->owner_size);
-    size_t start = r->pos;
-    bool reach = owner <= OWNER_REACH && (item->rrset->patches == 0 || start <= BLOCK_REACH);
-    if (!reach) {
+    bool pointed = item->rrset->patches > 0 || item->prefix_size > 0; /* into the item itself */
+    if (owner > OWNER_REACH || (pointed && r->pos > BLOCK_REACH)) {
         return write_plain(r, item, owner);
     }
-    if (item->rrset->block_size > r->limit - r->pos) {
+    size_t size = item->rrset->block_size + item->signatures_size + item->prefix_size;
+    if (size > r->limit - r->pos) {
         return false;
     }
-    write_block(r, item, owner);
-    item->start = (uint16_t)start;
+    write_pointing(r, item, owner);
     return true;
+}
+
+static unsigned item_records(const struct plan_item *item)
+{
+    return item->rrset->count + (unsigned)item->signatures_count;
 }
 
 /* Sections in order. Fills in how many records each got; returns whether TC is due. */
@@ -162,12 +221,12 @@ static bool write_items(struct renderer *r, struct plan *plan, uint16_t counts[3
             if (!write_item(r, item)) {
                 return true;
             }
-            counts[section] = (uint16_t)(counts[section] + item->rrset->count);
+            counts[section] = (uint16_t)(counts[section] + item_records(item));
         }
     }
     for (unsigned i = 0; i < plan->additional; i++, item++) {
         if (write_item(r, item)) {
-            counts[2] = (uint16_t)(counts[2] + item->rrset->count);
+            counts[2] = (uint16_t)(counts[2] + item_records(item));
         } else if (item->required) {
             return true;
         }
@@ -204,7 +263,8 @@ static void write_opt(struct wire_writer *w, const struct query *q, const struct
     wire_write_u8(w, 0);
     wire_write_u16(w, RRTYPE_OPT);
     wire_write_u16(w, edns->udp_size);
-    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & EDNS_DO));
+    unsigned echoed = EDNS_DO | (plan->co ? EDNS_CO : 0u);
+    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & echoed));
     wire_write_u16(w, (uint16_t)(opt_size(plan, edns) - OPT_FIXED));
     if (edns->nsid_size > 0) {
         write_option(w, EDNS_NSID, edns->nsid, edns->nsid_size);
@@ -284,7 +344,7 @@ struct render_result render(const struct query *q, struct plan *plan,
     memcpy(out + MESSAGE_HEADER, q->message + MESSAGE_HEADER, r.pos - MESSAGE_HEADER);
 
     uint16_t counts[3] = {0};
-    bool truncated = write_items(&r, plan, counts);
+    bool truncated = plan->truncate || write_items(&r, plan, counts);
 
     struct wire_writer w = wire_writer_init(out, size);
     w.pos = r.pos;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "daemon/config_dnssec.h"
 #include "daemon/config_keys.h"
 #include "daemon/config_walk.h"
 
@@ -134,6 +135,10 @@ static int build(struct config *config, const char *text, size_t size,
     if (error == RR_OK && config->addresses == 0 && diag->faults == faults) {
         error = listen_everywhere(config, diag);
     }
+    /* Where there are faults, a policy may be missing for its own. */
+    if (error == RR_OK && diag->faults == faults) {
+        config_find_policies(&reading.entries, config, diag);
+    }
     if (error == RR_OK) {
         bool replaced = overrides->zone_directory != NULL;
         error =
@@ -235,6 +240,7 @@ void config_free(struct config *config)
         free(config->zone[i].file);
     }
     free(config->zone);
+    config_free_policies(config);
     free(config->path);
     free(config->address);
     free(config->user);

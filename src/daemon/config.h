@@ -11,12 +11,14 @@
 
 #include "base/diag.h"
 #include "base/log.h"
+#include "dnssec/policy.h"
 #include "net/net.h"
 
 struct config_zone {
     uint8_t *name; /* wire form, as written */
     char *file;    /* path, relative ones already joined to the configuration's directory */
     bool listed;   /* by "zones", else found in zone_directory */
+    const struct dnssec_policy *policy; /* one of the configuration's, or NULL: not signed */
 };
 
 struct config {
@@ -45,6 +47,10 @@ struct config {
     char *image_directory; /* likewise */
     size_t zones;         /* sorted by name, without duplicates; the directory's included */
     struct config_zone *zone;
+
+    bool dry_run; /* set by who only checks: keys that zones have not are not made */
+    size_t policies;
+    struct dnssec_policy *policy;
 };
 
 /* What the command line replaces; NULL, 0 or -1 where an option was not given. */

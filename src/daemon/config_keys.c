@@ -13,6 +13,7 @@
 
 #include "base/address.h"
 #include "base/err.h"
+#include "daemon/config_dnssec.h"
 #include "dns/name.h"
 #include "world/publish.h"
 #include "world/world.h"
@@ -165,11 +166,18 @@ static void take_zone_file(struct walk *walk, const json_t *value, size_t line)
     }
 }
 
+static void take_zone_dnssec(struct walk *walk, const json_t *value, size_t line)
+{
+    (void)value;
+    ((struct config_reading *)walk->context)->policy_line = line;
+}
+
 static void take_zone(struct walk *walk, const json_t *value, size_t line)
 {
     struct config_reading *reading = walk->context;
     const char *text = json_string_value(json_object_get(value, "name"));
     const char *file = json_string_value(json_object_get(value, "file"));
+    const char *policy = json_string_value(json_object_get(value, "dnssec"));
     uint8_t name[NAME_MAX_OCTETS];
     if (text == NULL || name_from_text(text, strlen(text), NULL, name) != 0) {
         walk_fault(walk, line, "has no \"name\"");
@@ -179,6 +187,9 @@ static void take_zone(struct walk *walk, const json_t *value, size_t line)
     if ((file != NULL && path == NULL) ||
         zone_entries_add(&reading->entries, name, path, line, walk->index) != 0) {
         walk->no_memory = true;
+    } else if (policy != NULL && policy[0] != '\0') {
+        walk->no_memory |=
+            zone_entries_policy(&reading->entries, policy, reading->policy_line) != 0;
     }
 }
 
@@ -237,24 +248,16 @@ static const struct schema log_keys[] = {
     {.name = NULL},
 };
 
-/* ---- zones, dnssec ---- */
+/* ---- zones ---- */
 
 static const struct schema zone_keys[] = {
     {KEY("name", TEXT), .take = take_zone_name},
     {KEY("file", TEXT), .take = take_zone_file},
-    {KEY("dnssec", TEXT), .only = "\"\""},
+    {KEY("dnssec", TEXT), .take = take_zone_dnssec},
     {.name = NULL},
 };
 static const struct schema zone_element = {
     .kind = SCHEMA_OBJECT, .inner = zone_keys, .take = take_zone};
-
-static const struct schema policy_keys[] = {
-    {KEY("keys", TEXT)},           {KEY("algorithm", TEXT)},
-    {KEY("denial", TEXT)},         {KEY("lifetime", DURATION)},
-    {KEY("refresh", DURATION)},    {KEY("inception_offset", DURATION)},
-    {KEY("dnskey_ttl", DURATION)}, {.name = NULL},
-};
-static const struct schema policy_element = {.kind = SCHEMA_OBJECT, .inner = policy_keys};
 
 /* ---- proxy ---- */
 
@@ -303,7 +306,7 @@ static const struct schema top_keys[] = {
     {KEY("zone_directory", PATH), AT(zone_directory), .take = take_zone_directory},
     {KEY("image_directory", PATH), AT(image_directory)},
     {KEY("zones", LIST), .inner = &zone_element},
-    {KEY("dnssec", MAP), .inner = &policy_element, .only = "{}"},
+    {KEY("dnssec", MAP), .inner = &config_policy, .take = config_take_policies},
     {KEY("proxy", OBJECT), .inner = proxy_keys},
     {.name = NULL},
 };

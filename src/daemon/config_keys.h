@@ -16,6 +16,7 @@
 struct config_reading {
     struct zone_entries entries;
     size_t zone_directory_line; /* 0: not given in the file */
+    size_t policy_line;         /* of the "dnssec" of the zone being read */
 };
 
 extern const struct schema config_schema;

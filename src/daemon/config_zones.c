@@ -46,11 +46,20 @@ int zone_entries_add(struct zone_entries *entries, const uint8_t *name, char *fi
     return RR_OK;
 }
 
+int zone_entries_policy(struct zone_entries *entries, const char *policy, size_t line)
+{
+    struct zone_entry *entry = &entries->entry[entries->count - 1];
+    entry->policy = strdup(policy);
+    entry->policy_line = line;
+    return entry->policy != NULL ? RR_OK : RR_ENOMEM;
+}
+
 void zone_entries_free(struct zone_entries *entries)
 {
     for (size_t i = 0; i < entries->count; i++) {
         free(entries->entry[i].zone.name);
         free(entries->entry[i].zone.file);
+        free(entries->entry[i].policy);
     }
     free(entries->entry);
     *entries = (struct zone_entries){0};

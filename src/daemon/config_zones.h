@@ -15,6 +15,8 @@ struct zone_entry {
     struct config_zone zone;
     size_t line;  /* in the configuration file; 0: not listed there */
     size_t index; /* in "zones" */
+    char *policy;       /* named by its "dnssec", or NULL */
+    size_t policy_line; /* of that */
 };
 
 /* A zeroed one is empty. */
@@ -27,6 +29,10 @@ struct zone_entries {
 /* file (or NULL: none given) is taken over, also on failure. Returns 0 or RR_ENOMEM. */
 int zone_entries_add(struct zone_entries *entries, const uint8_t *name, char *file, size_t line,
                      size_t index);
+
+/* Has the entry added last name a policy, given in that line. Returns 0 or RR_ENOMEM. */
+int zone_entries_policy(struct zone_entries *entries, const char *policy, size_t line);
+
 void zone_entries_free(struct zone_entries *entries);
 
 /*

@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "base/version.h"
+#include "daemon/control_dnssec.h"
 #include "daemon/stats.h"
 
 enum {
@@ -225,7 +226,7 @@ static void set_version(json_t *zone, const struct loader_zone_info *info)
     set_number(zone, "names", info->nodes);
     set_number(zone, "bytes", info->bytes);
     set_flag(zone, "from_image", info->from_image);
-    set_flag(zone, "signed", false);
+    set_flag(zone, "signed", info->is_signed);
 }
 
 static json_t *zone_json(const struct server *server, const struct loader_zone_info *info)
@@ -280,6 +281,40 @@ static enum control_progress run_zone(struct control_call *call, const json_t *r
         return refused;
     }
     return answer(call, zone_json(call->server, &info));
+}
+
+/* ---- dnssec ---- */
+
+static void tell_signing(void *context, const struct signing *signing)
+{
+    json_t **result = context;
+    *result = control_dnssec_json(signing, clock_wall());
+}
+
+static enum control_progress run_dnssec(struct control_call *call, const json_t *request)
+{
+    struct loader_zone_info info;
+    enum control_progress refused;
+    const json_t *name = json_object_get(request, "name");
+    char text[NAME_MAX_TEXT];
+    json_t *result = NULL;
+    if (name == NULL) {
+        return control_refuse(call->reply, "\"name\" is missing");
+    }
+    if (!find_zone(call, name, &info, &refused)) {
+        return refused;
+    }
+    loader_name_text(info.name, text);
+    if (!loader_signing(call->server->loader, info.name, tell_signing, &result)) {
+        return control_refuse(call->reply, info.is_signed
+                                               ? "zone \"%s\" is signed in its file, not here"
+                                               : "zone \"%s\" is not signed",
+                              text);
+    }
+    if (result != NULL) {
+        set_text(result, "name", text);
+    }
+    return answer(call, result);
 }
 
 struct listing {
@@ -513,6 +548,7 @@ static const struct command {
     {"status", NULL, run_status},    {"stats", "per_worker", run_stats},
     {"reload", "zones", run_reload}, {"zones", NULL, run_zones},
     {"zone", "name", run_zone},      {"log", "level", run_log},
+    {"dnssec", "name", run_dnssec},
     {"stop", NULL, run_stop},
 };
 

@@ -203,6 +203,56 @@ static void print_zones(const json_t *result, FILE *out, FILE *err)
     }
 }
 
+/* ---- dnssec ---- */
+
+static void print_key(FILE *out, const json_t *key)
+{
+    char times[512] = "";
+    size_t used = 0;
+    const char *event;
+    json_t *time;
+    json_object_foreach (json_object_get(key, "times"), event, time) {
+        int more = snprintf(times + used, sizeof times - used, ", %s %s", printable(event),
+                            json_string_value(time));
+        used += more > 0 && (size_t)more < sizeof times - used ? (size_t)more : 0;
+    }
+    fprintf(out, "%-12s %" JSON_INTEGER_FORMAT " %s%s: %s, signs %s%s\n", "key",
+            number_of(key, "tag"), string_of(key, "algorithm"), flag_of(key, "sep") ? " SEP" : "",
+            string_of(key, "state"), string_of(key, "signs"), times);
+    if (!flag_of(key, "private")) {
+        fprintf(out, "%-12s its private part is not here\n", "");
+    }
+}
+
+static void print_strings(FILE *out, const char *name, const json_t *list)
+{
+    size_t i;
+    const json_t *text;
+    json_array_foreach (list, i, text) {
+        print_pair(out, name, printable(json_string_value(text)));
+    }
+}
+
+static void print_dnssec(const json_t *result, FILE *out, FILE *err)
+{
+    (void)err;
+    size_t i;
+    const json_t *key;
+    const json_t *signatures = json_object_get(result, "signatures");
+    print_pair(out, "zone", string_of(result, "name"));
+    print_pair(out, "denial", string_of(result, "denial"));
+    json_array_foreach (json_object_get(result, "keys"), i, key) {
+        print_key(out, key);
+    }
+    print_pair(out, "next change", json_is_string(json_object_get(result, "next_change"))
+                                       ? string_of(result, "next_change")
+                                       : "none");
+    print_strings(out, "DS", json_object_get(result, "ds"));
+    print_strings(out, "CDS", json_object_get(result, "cds"));
+    print_number(out, "signatures", number_of(signatures, "kept"));
+    print_number(out, "their bytes", number_of(signatures, "bytes"));
+}
+
 /* ---- reload, log, stop ---- */
 
 static void print_reloaded(const json_t *zone, FILE *out, FILE *err)
@@ -265,7 +315,7 @@ void ctl_text_result(const char *command, const json_t *result, FILE *out, FILE 
     } forms[] = {
         {"status", print_status}, {"stats", print_stats}, {"reload", print_reload},
         {"zones", print_zones},   {"zone", print_zone},   {"log", print_log},
-        {"stop", print_stop},
+        {"stop", print_stop},     {"dnssec", print_dnssec},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (strcmp(forms[i].command, command) == 0) {

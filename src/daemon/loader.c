@@ -14,6 +14,7 @@
  */
 #include "daemon/loader.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -24,9 +25,11 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "base/log.h"
 #include "daemon/loader_images.h"
 #include "daemon/loader_job.h"
 #include "daemon/loader_result.h"
+#include "daemon/loader_sign.h"
 #include "daemon/loader_table.h"
 #include "daemon/loader_work.h"
 #include "dns/name.h"
@@ -50,6 +53,8 @@ struct loader {
     struct world *world; /* in force */
     struct loader_slots slots;
     struct loader_images *images;
+    struct loader_refresh refresh;
+    bool signs; /* some zone of the table is signed here */
 
     pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
     pthread_cond_t wanted;
@@ -92,6 +97,16 @@ static int prepare_entries(struct loader_plan *plan)
     return RR_OK;
 }
 
+static bool is_resigned(const struct loader_plan *plan)
+{
+    for (size_t i = 0; i < plan->count; i++) {
+        if (plan->items[i].resigned) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /*
  * The world that the plan makes; NULL: no memory. Where the names stay the same, it is the heir of
  * the one in force: the table is copied and just the zones that changed are touched.
@@ -118,7 +133,16 @@ static struct world *next_world(const struct loader *loader, const struct loader
         if (now != NULL) {
             zone->zone = zone_ref(now);
         }
+        if (item->resigned) {
+            zone->signing = item->signing != NULL ? signing_ref(item->signing) : NULL;
+        } else if (!plan->same_names && item->entry->signing != NULL) {
+            zone->signing = signing_ref(item->entry->signing);
+        }
         zone->slot = item->entry->slot->number;
+    }
+    if (loader->world != NULL) {
+        bool keys_change = is_resigned(plan) || !plan->same_names;
+        world->keys_generation = loader->world->keys_generation + keys_change;
     }
     return world;
 }
@@ -136,6 +160,7 @@ static void entry_loaded(struct loader_entry *entry, struct loader_item *item)
     entry->bytes = item->zone->arena.capacity + sizeof *item->zone;
     entry->loaded_at = clock_wall();
     entry->from_image = item->from_image;
+    entry->signed_in_file = item->zone->denial != ZONE_UNSIGNED;
     entry->imaged = item->image_current;
 }
 
@@ -159,6 +184,16 @@ static void apply_item(struct loader *loader, struct loader_item *item)
         entry->file = item->new_file;
         item->new_file = NULL;
     }
+    if (item->policy != entry->policy) {
+        loader_policy_unref(entry->policy);
+        entry->policy = loader_policy_ref(item->policy);
+    }
+    if (item->resigned) {
+        signing_unref(entry->signing);
+        entry->signing = item->signing;
+        item->signing = NULL;
+    }
+    loader->signs |= entry->signing != NULL;
     free(entry->last_error);
     entry->last_error = item->new_error;
     item->new_error = NULL;
@@ -184,7 +219,7 @@ static void apply(struct loader *loader, struct loader_plan *plan)
 static bool is_news(const struct loader *loader, const struct loader_result *result,
                     const struct loader_plan *plan, const struct settings *settings)
 {
-    return loader->world == NULL || result->loaded > 0 || !plan->same_names ||
+    return loader->world == NULL || result->loaded > 0 || !plan->same_names || is_resigned(plan) ||
            memcmp(&loader->world->settings, settings, sizeof *settings) != 0;
 }
 
@@ -307,6 +342,13 @@ static int plan_hints(struct loader *loader, struct loader_plan *plan)
     return error;
 }
 
+static void work(struct loader *loader, struct loader_plan *plan, bool gentle)
+{
+    loader_sign_begin(plan);
+    loader_work(plan, gentle, &loader->stop);
+    loader_sign_end(plan);
+}
+
 /* The part of a job that hints say is urgent. Where it fails the job itself will tell. */
 static void run_hints(struct loader *loader, struct loader_result *early)
 {
@@ -315,7 +357,7 @@ static void run_hints(struct loader *loader, struct loader_result *early)
     if (plan_hints(loader, &plan) != RR_OK) {
         return;
     }
-    loader_work(&plan, true, &loader->stop);
+    work(loader, &plan, true);
     int error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
     if (error == RR_OK) {
         error = put_in_force(loader, &plan, &loader->world->settings, early);
@@ -354,7 +396,7 @@ static void run_job(struct loader *loader, const struct loader_job *job,
                 loader_images_note_all(loader->images);
             }
         }
-        loader_work(&plan, !first, &loader->stop);
+        work(loader, &plan, !first);
         error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
         if (error == RR_OK) {
             error =
@@ -377,6 +419,43 @@ static void run_job(struct loader *loader, const struct loader_job *job,
     trim(result);
 }
 
+/* ---- What time asks for ---- */
+
+/* Publishes zones whose keys begin or end to be used now. What fails is tried again in a second. */
+static void follow_keys(struct loader *loader, int64_t now)
+{
+    struct loader_plan plan;
+    struct loader_result result = {0};
+    if (loader_plan_due(&loader->table, loader->world, now, &plan) != RR_OK) {
+        return;
+    }
+    int error = RR_ENOENT;
+    if (plan.count > 0) {
+        work(loader, &plan, true);
+        error = put_in_force(loader, &plan, &loader->world->settings, &result);
+    }
+    for (size_t i = 0; error == RR_OK && i < plan.count; i++) {
+        char name[NAME_MAX_TEXT];
+        name_to_text(plan.items[i].entry->name, name);
+        log_info("zone %s: its keys' times were followed", name);
+    }
+    loader_result_free(&result);
+    loader_plan_free(&plan, &loader->slots, false);
+}
+
+/* Waits for work, for a second where zones are signed. Returns whether that is over. */
+static bool wait_for_work(struct loader *loader)
+{
+    if (!loader->signs) {
+        pthread_cond_wait(&loader->wanted, &loader->lock);
+        return false;
+    }
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec++;
+    return pthread_cond_timedwait(&loader->wanted, &loader->lock, &until) == ETIMEDOUT;
+}
+
 static void *coordinate(void *argument)
 {
     struct loader *loader = argument;
@@ -386,13 +465,22 @@ static void *coordinate(void *argument)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        while (loader->queue == NULL && !atomic_load(&loader->stop) &&
+        bool second = false;
+        while (loader->queue == NULL && !atomic_load(&loader->stop) && !second &&
                !loader_images_pending(loader->images)) {
-            pthread_cond_wait(&loader->wanted, &loader->lock);
+            second = wait_for_work(loader);
         }
         struct loader_job *job = loader->queue;
         if (job == NULL && atomic_load(&loader->stop)) {
             break;
+        }
+        if (job == NULL && second) {
+            pthread_mutex_unlock(&loader->lock);
+            int64_t now = clock_wall();
+            follow_keys(loader, now);
+            loader_refresh_step(&loader->refresh, &loader->table, &loader->counters, now);
+            pthread_mutex_lock(&loader->lock);
+            continue;
         }
         if (job == NULL) {
             pthread_mutex_unlock(&loader->lock);
@@ -500,6 +588,7 @@ static void tell(const struct loader_entry *entry, struct loader_zone_info *info
     info->slot = entry->slot->number;
     info->serving = entry->serving;
     info->from_image = entry->from_image;
+    info->is_signed = entry->signing != NULL || entry->signed_in_file;
     info->serial = entry->serial;
     info->records = entry->records;
     info->nodes = entry->nodes;
@@ -524,6 +613,20 @@ int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_z
     }
     pthread_mutex_unlock(&loader->lock);
     return known ? RR_OK : RR_ENOENT;
+}
+
+bool loader_signing(struct loader *loader, const uint8_t *name,
+                    void (*show)(void *context, const struct signing *signing), void *context)
+{
+    pthread_mutex_lock(&loader->lock);
+    bool known;
+    size_t position = loader_table_find(&loader->table, name, &known);
+    const struct signing *signing = known ? loader->table.entries[position]->signing : NULL;
+    if (signing != NULL) {
+        show(context, signing);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return signing != NULL;
 }
 
 size_t loader_each(struct loader *loader, const uint8_t *after, size_t limit,
@@ -566,6 +669,7 @@ static void on_images_ready(void *context)
 static void loader_destroy(struct loader *loader)
 {
     loader_images_free(loader->images);
+    loader_refresh_free(&loader->refresh);
     forget_hints(loader);
     for (size_t i = 0; i < loader->table.count; i++) {
         loader_slots_give(&loader->slots, loader->table.entries[i]->slot);
@@ -596,7 +700,11 @@ int loader_new(const struct config *config, const struct settings *settings,
     memset(made, 0, sizeof *made);
     made->publisher = publisher;
     pthread_mutex_init(&made->lock, NULL);
-    pthread_cond_init(&made->wanted, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&made->wanted, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     made->images = loader_images_new(on_images_ready, made);
     if (made->images == NULL) {
         loader_job_free(job);

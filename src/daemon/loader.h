@@ -51,6 +51,7 @@ struct loader_zone_info {
     uint32_t slot;
     bool serving;    /* some version of it is in service */
     bool from_image; /* which came from image_directory, not from its master file */
+    bool is_signed;  /* here, or in its file */
     uint32_t serial;
     uint64_t records, nodes, bytes;
     int64_t loaded_at; /* wall seconds */
@@ -117,6 +118,11 @@ void loader_totals(struct loader *loader, size_t *zones, size_t *serving, uint64
 
 /* Copies what is known of a zone: 0 or RR_ENOENT. Any thread. */
 int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_zone_info *info);
+
+/* Calls show with how a zone is signed here, under the loader's lock: false, and no call, where it is
+ * not. Any thread. */
+bool loader_signing(struct loader *loader, const uint8_t *name,
+                    void (*show)(void *context, const struct signing *signing), void *context);
 
 /*
  * Calls each for up to limit zones in name order, beginning with the first after the name `after`

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "daemon/loader_sign.h"
 #include "dns/key.h"
 #include "dns/name.h"
 
@@ -72,6 +73,8 @@ void loader_entry_free(struct loader_entry *entry)
         return;
     }
     source_list_clear(&entry->sources);
+    loader_policy_unref(entry->policy);
+    signing_unref(entry->signing);
     free(entry->file);
     free(entry->last_error);
     free(entry);
@@ -107,31 +110,57 @@ size_t loader_table_find(const struct loader_table *table, const uint8_t *name, 
     return low;
 }
 
+/* Copies of the configuration's policies, in its order. False: no memory. */
+static bool copy_policies(const struct config *config, struct loader_wishes *wishes)
+{
+    wishes->policy = calloc(config->policies + 1, sizeof(struct loader_policy *));
+    if (wishes->policy == NULL) {
+        return false;
+    }
+    for (; wishes->policies < config->policies; wishes->policies++) {
+        struct loader_policy *copy =
+            loader_policy_new(&config->policy[wishes->policies], !config->dry_run);
+        if (copy == NULL) {
+            return false;
+        }
+        wishes->policy[wishes->policies] = copy;
+    }
+    return true;
+}
+
 int loader_wishes_new(const struct config *config, struct loader_wishes *wishes)
 {
     size_t size = config->zones * sizeof *wishes->zones;
     for (size_t i = 0; i < config->zones; i++) {
         size += name_size(config->zone[i].name) + strlen(config->zone[i].file) + 1;
     }
-    struct loader_wish *zones = malloc(size > 0 ? size : 1);
-    if (zones == NULL) {
+    *wishes = (struct loader_wishes){.zones = malloc(size > 0 ? size : 1)};
+    if (wishes->zones == NULL || !copy_policies(config, wishes)) {
+        loader_wishes_free(wishes);
         return RR_ENOMEM;
     }
-    char *text = (char *)(zones + config->zones);
+    char *text = (char *)(wishes->zones + config->zones);
     for (size_t i = 0; i < config->zones; i++) {
         const struct config_zone *zone = &config->zone[i];
+        struct loader_wish *wish = &wishes->zones[i];
         size_t name = name_size(zone->name);
         size_t file = strlen(zone->file) + 1;
-        zones[i].name = memcpy(text, zone->name, name);
-        zones[i].file = memcpy(text + name, zone->file, file);
+        wish->name = memcpy(text, zone->name, name);
+        wish->file = memcpy(text + name, zone->file, file);
+        wish->policy =
+            zone->policy != NULL ? wishes->policy[zone->policy - config->policy] : NULL;
         text += name + file;
     }
-    *wishes = (struct loader_wishes){.count = config->zones, .zones = zones};
+    wishes->count = config->zones;
     return RR_OK;
 }
 
 void loader_wishes_free(struct loader_wishes *wishes)
 {
+    for (size_t i = 0; i < wishes->policies; i++) {
+        loader_policy_unref(wishes->policy[i]);
+    }
+    free(wishes->policy);
     free(wishes->zones);
     *wishes = (struct loader_wishes){0};
 }
@@ -174,6 +203,7 @@ static int plan_same(const struct loader_table *table, const struct world *world
         uint32_t position = table->order[i];
         plan->items[position] = (struct loader_item){.entry = table->entries[position],
                                                      .file = wishes->zones[i].file,
+                                                     .policy = wishes->zones[i].policy,
                                                      .served = served_at(world, position),
                                                      .position = position};
     }
@@ -254,6 +284,7 @@ static int plan_merge(const struct loader_table *old, const struct world *world,
         plan->count++;
         if (order >= 0) {
             item->file = wish->file;
+            item->policy = wish->policy;
             item->position = (uint32_t)at_new;
             plan->table.entries[at_new++] = item->entry;
         }
@@ -321,8 +352,35 @@ int loader_plan_named(const struct loader_table *table, const struct world *worl
         struct loader_entry *entry = table->entries[position];
         plan->items[plan->count++] = (struct loader_item){.entry = entry,
                                                           .file = entry->file,
+                                                          .policy = entry->policy,
                                                           .served = served_at(world, position),
                                                           .position = position};
+    }
+    return RR_OK;
+}
+
+int loader_plan_due(const struct loader_table *table, const struct world *world, int64_t now,
+                    struct loader_plan *plan)
+{
+    *plan = (struct loader_plan){.named = true, .same_names = true};
+    size_t due = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        due += loader_sign_is_due(table->entries[i], now);
+    }
+    plan->items = items_new(due);
+    if (plan->items == NULL) {
+        return RR_ENOMEM;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        struct loader_entry *entry = table->entries[i];
+        if (loader_sign_is_due(entry, now)) {
+            plan->items[plan->count++] = (struct loader_item){.entry = entry,
+                                                              .file = entry->file,
+                                                              .policy = entry->policy,
+                                                              .keys_only = true,
+                                                              .served = served_at(world, i),
+                                                              .position = (uint32_t)i};
+        }
     }
     return RR_OK;
 }
@@ -333,6 +391,7 @@ void loader_plan_free(struct loader_plan *plan, struct loader_slots *slots, bool
         struct loader_item *item = &plan->items[i];
         /* Counted are only items that are there. NOLINTNEXTLINE(clang-analyzer-core.*) */
         zone_unref(item->zone);
+        signing_unref(item->signing);
         source_list_clear(&item->sources);
         diag_clear(&item->diag);
         free(item->new_file);

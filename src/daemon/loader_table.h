@@ -12,6 +12,7 @@
 #include "base/diag.h"
 #include "daemon/config.h"
 #include "daemon/loader.h"
+#include "dnssec/signing.h"
 #include "world/world.h"
 #include "zone/source.h"
 #include "zone/zone.h"
@@ -34,6 +35,8 @@ int loader_slots_take(struct loader_slots *slots, struct loader_slot **slot);
 void loader_slots_give(struct loader_slots *slots, struct loader_slot *slot);
 void loader_slots_free(struct loader_slots *slots);
 
+struct loader_policy; /* loader_sign.h */
+
 /*
  * A configured zone. Changed by the coordinator alone, under the loader's lock, so that others may
  * read it with the lock and the coordinator without; but sources, which only the coordinator and
@@ -47,9 +50,12 @@ struct loader_entry {
     uint64_t records, nodes, bytes;
     int64_t loaded_at;          /* wall seconds */
     bool from_image;            /* what is in service came from an image of the cache */
+    bool signed_in_file;        /* what is in service has its signatures in its file */
     bool imaged;                /* an image of its own need not be written: the coordinator's */
     char *last_error;           /* NULL where the last load went well */
     struct source_list sources; /* of the version in service */
+    struct loader_policy *policy; /* NULL: not signed */
+    struct signing *signing;      /* of the version in service; NULL: it is not signed here */
     uint8_t name[];             /* wire form, as configured */
 };
 
@@ -79,10 +85,13 @@ size_t loader_table_find(const struct loader_table *table, const uint8_t *name, 
 struct loader_wish {
     const uint8_t *name;
     const char *file;
+    struct loader_policy *policy; /* one of the wishes', or NULL */
 };
 struct loader_wishes {
     size_t count;
     struct loader_wish *zones;
+    size_t policies;
+    struct loader_policy **policy;
 };
 /* Returns 0 or RR_ENOMEM. */
 int loader_wishes_new(const struct config *config, struct loader_wishes *wishes);
@@ -92,6 +101,8 @@ void loader_wishes_free(struct loader_wishes *wishes);
 struct loader_item {
     struct loader_entry *entry;
     const char *file;    /* to be loaded from; NULL: the zone is no longer wanted */
+    struct loader_policy *policy; /* NULL: not to be signed; no reference */
+    bool keys_only;      /* the file is not looked at: the time of its keys has come */
     struct zone *served; /* the version in service; NULL: none. No reference. */
     uint32_t position;   /* in the new table */
     bool fresh;          /* the entry was made by this plan */
@@ -99,6 +110,8 @@ struct loader_item {
     bool image_current;  /* and has it as it would be written now */
     enum loader_outcome outcome;
     struct zone *zone;          /* LOADED: the new version, its reference the item's */
+    bool resigned;              /* signing is the new one, NULL where it is to be signed no more */
+    struct signing *signing;    /* its reference the item's */
     struct source_list sources; /* of it */
     int64_t milliseconds;       /* that loading took */
     struct diag diag;
@@ -124,6 +137,9 @@ int loader_plan_all(const struct loader_table *table, const struct world *world,
                     struct loader_plan *plan);
 int loader_plan_named(const struct loader_table *table, const struct world *world,
                       const uint8_t *const *names, size_t count, struct loader_plan *plan);
+/* Of the zones whose keys' time has come; their files are not looked at. */
+int loader_plan_due(const struct loader_table *table, const struct world *world, int64_t now,
+                    struct loader_plan *plan);
 
 /*
  * Frees the plan with all that its items hold. undo: it did not come into force, so that entries

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/crew.h"
 #include "base/err.h"
+#include "daemon/loader_sign.h"
 #include "dns/name.h"
 #include "zone/image.h"
 #include "zone/zone_load.h"
@@ -66,7 +67,7 @@ static int load(struct loader_item *item, size_t threads, struct zone_scratch *s
     return error;
 }
 
-static void look_at(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
+static void look_at_file(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
 {
     if (item->from_image) {
         return;
@@ -75,7 +76,7 @@ static void look_at(struct loader_item *item, size_t threads, struct zone_scratc
         item->outcome = LOADER_REMOVED;
         return;
     }
-    if (is_unchanged(item, &scratch->directory)) {
+    if (item->keys_only || is_unchanged(item, &scratch->directory)) {
         item->outcome = LOADER_UNCHANGED;
         return;
     }
@@ -89,6 +90,12 @@ static void look_at(struct loader_item *item, size_t threads, struct zone_scratc
             diag_fault(&item->diag, item->file, 0, "%s", rr_strerror(error));
         }
     }
+}
+
+static void look_at(struct loader_item *item, size_t threads, struct zone_scratch *scratch)
+{
+    look_at_file(item, threads, scratch);
+    loader_sign(item, clock_wall());
 }
 
 static void widen_heap(void)

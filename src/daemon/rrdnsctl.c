@@ -31,6 +31,7 @@ static const char usage[] =
     "  reload [ZONE...]     the configuration and all that changed, or the zones named\n"
     "  zones                all zones\n"
     "  zone NAME            one zone\n"
+    "  dnssec NAME          keys and signatures of a zone that is signed here\n"
     "  log LEVEL            error, warning, info or debug\n"
     "  stop                 ends the server\n"
     "options:\n"
@@ -89,7 +90,7 @@ static const struct command {
     {"status", 0, 0, plain_request},       {"stats", 0, 1, stats_request},
     {"reload", 0, 100000, reload_request}, {"zones", 0, 0, plain_request},
     {"zone", 1, 1, zone_request},          {"log", 1, 1, log_request},
-    {"stop", 0, 0, plain_request},
+    {"dnssec", 1, 1, zone_request},        {"stop", 0, 0, plain_request},
 };
 
 /* The request as a line, to be freed; NULL where the words are no command. */

@@ -39,6 +39,7 @@ static void check_zones(struct config *config, struct tally *tally)
     struct loader_result result = {0};
     apply_settings(config, &settings);
     config->image_directory[0] = '\0'; /* all that master files have to say is wanted */
+    config->dry_run = true;
     int error = loader_new(config, &settings, &publisher, &loader, &result);
     if (error != RR_OK) {
         fprintf(stderr, "zones: %s\n", rr_strerror(error));

@@ -1,6 +1,7 @@
 /*
  * rrdnsutil: what is done with zones offline. Each command is a function that takes what is left
- * of the command line and returns the exit status: 0 done, 1 a fault, 2 wrong usage.
+ * of the command line and returns the exit status: 0 done, 1 a fault, 2 wrong usage; -1 lets the
+ * usage be told.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -12,6 +13,7 @@
 #include "base/err.h"
 #include "base/version.h"
 #include "daemon/report.h"
+#include "daemon/util_keys.h"
 #include "dns/name.h"
 #include "zone/dump.h"
 #include "zone/image.h"
@@ -20,6 +22,11 @@
 static const char usage[] = "usage: rrdnsutil check ZONEFILE [ORIGIN]\n"
                             "       rrdnsutil compile ZONEFILE IMAGE [ORIGIN]\n"
                             "       rrdnsutil dump IMAGE\n"
+                            "       rrdnsutil keygen ZONE [--algorithm A] [--ksk|--zsk|--csk] "
+                            "[--dir DIR]\n"
+                            "                 [--publish T] [--activate T] [--inactive T] "
+                            "[--delete T]\n"
+                            "       rrdnsutil ds KEYFILE|ZONE [--dir DIR]\n"
                             "       rrdnsutil -V | -h\n";
 
 /* The zone's name: origin, or where that is NULL what the file's name has before ".zone". */
@@ -121,6 +128,8 @@ static int dump(char **words)
     return error != RR_OK;
 }
 
+enum { WORDS_MAX = 32 };
+
 static const struct command {
     const char *name;
     int least, most; /* words after it */
@@ -129,6 +138,8 @@ static const struct command {
     {"check", 1, 2, check},
     {"compile", 2, 3, compile},
     {"dump", 1, 1, dump},
+    {"keygen", 1, WORDS_MAX, util_keygen},
+    {"ds", 1, WORDS_MAX, util_ds},
 };
 
 int main(int argc, char **argv)
@@ -146,7 +157,11 @@ int main(int argc, char **argv)
         const struct command *command = &commands[i];
         if (strcmp(word, command->name) == 0 && argc - 2 >= command->least &&
             argc - 2 <= command->most) {
-            return command->run(argv + 2);
+            int status = command->run(argv + 2);
+            if (status >= 0) {
+                return status;
+            }
+            break;
         }
     }
     fputs(usage, stderr);

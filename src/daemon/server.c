@@ -35,6 +35,7 @@
 #include "daemon/privileges.h"
 #include "daemon/reload.h"
 #include "daemon/report.h"
+#include "dnssec/secret.h"
 
 /* What only the run itself needs. */
 struct run {
@@ -203,6 +204,13 @@ static int start(struct run *run, struct diag *diag)
         return error;
     }
     log_set_level(server->config->log_level);
+    error = secret_init();
+    if (error != 0 && server->config->policies > 0) {
+        log_warning("private keys: %s",
+                    error == RR_EPERM ? "their memory can't be locked (RLIMIT_MEMLOCK): it may be "
+                                        "written to swap space"
+                                      : "no memory of their own");
+    }
     server->base = event_base_new();
     if (server->base == NULL) {
         log_error("event loop: %s", strerror(errno));

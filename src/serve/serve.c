@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "answer/answer.h"
+#include "answer/prove.h"
+#include "answer/prove_online.h"
 #include "answer/render.h"
 #include "dns/message.h"
 #include "dns/query.h"
@@ -25,6 +27,20 @@ enum {
     /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
      * for those with more, others' lines would have to leave the first-level cache. */
     GLUE_AHEAD = 4,
+    /*
+     * Signatures made for a batch, in costs of a P-256 one (20 us): a millisecond, the longest that
+     * the next batch waits for this one's. No zone gets more than three quarters of it.
+     */
+    BUDGET_BATCH = 48,
+    BUDGET_ZONE = 36,
+    /*
+     * Datagrams that wait in the socket. Up to a few, two batches, all of the budget is spent; the
+     * more there are the less, and with many nothing, until the queue is short again. So a flood
+     * that needs signatures gets the time that the others leave, and queries never wait
+     * longer than for some 100 others.
+     */
+    WAITING_FEW = 64,
+    WAITING_MANY = 160,
 };
 
 /* One query on its way. */
@@ -32,6 +48,7 @@ struct slot {
     enum query_status status;
     uint32_t position;       /* of its zone in the world, or WORLD_NONE */
     const struct zone *zone; /* NULL: none, or not loaded */
+    unsigned used;           /* of the budget for signatures, by the first query of each zone */
     struct answer answer;
     struct query query;
 };
@@ -39,7 +56,11 @@ struct slot {
 struct serve {
     struct counters *counters;
     struct zone_counts *zone_counts;
+    struct nsec3_hasher *hasher;
     struct scratch scratch;
+    struct sign_desk *desk;
+    uint64_t keys_generation; /* of the world that the desk's keys are of */
+    size_t later;             /* queries left for serve_later */
     struct slot slots[SERVE_BATCH];
 };
 
@@ -47,20 +68,28 @@ struct serve *serve_new(struct counters *counters, struct zone_counts *zone_coun
 {
     struct serve *s = calloc(1, sizeof *s); /* off the query path: a worker's start */
     uint8_t *scratch = malloc(SCRATCH_SIZE); /* off the query path: a worker's start */
-    if (s == NULL || scratch == NULL) {
+    struct sign_desk *desk = sign_desk_new();
+    struct nsec3_hasher *hasher = nsec3_hasher_new();
+    if (s == NULL || scratch == NULL || desk == NULL || hasher == NULL) {
+        nsec3_hasher_free(hasher);
         free(s);       /* off the query path: a worker's start */
         free(scratch); /* off the query path: a worker's start */
+        sign_desk_free(desk);
         return NULL;
     }
+    s->desk = desk;
     s->counters = counters;
     s->zone_counts = zone_counts;
     s->scratch.base = scratch;
+    s->hasher = hasher;
     return s;
 }
 
 void serve_free(struct serve *serve)
 {
     if (serve != NULL) {
+        sign_desk_free(serve->desk);
+        nsec3_hasher_free(serve->hasher);
         free(serve->scratch.base); /* off the query path: a worker's end */
         free(serve);               /* off the query path: a worker's end */
     }
@@ -217,27 +246,58 @@ static void settle_ds(const struct world *world, const struct key *key, uint32_t
     }
 }
 
-/* Follows the name along its chain through all zones, from the first zone's match on. */
-static void plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
+static struct answer_zone source_at(const struct world *world, uint32_t position)
+{
+    const struct signing *signing = world->zones[position].signing;
+    return (struct answer_zone){
+        .zone = world->zones[position].zone,
+        .overlay = signing != NULL ? &signing->overlay : NULL,
+        .signing = signing,
+    };
+}
+
+/*
+ * Follows the name along its chain through all zones, from the first zone's match on. False where
+ * the chain ends in a zone that is not loaded.
+ */
+static bool plan_chain(struct slot *slot, const struct world *world, struct zone_match *match)
 {
     struct answer *a = &slot->answer;
-    const struct zone *zone = slot->zone;
-    while (answer_plan(a, zone, match) == ANSWER_CHASE) {
+    struct answer_zone source = source_at(world, slot->position);
+    while (answer_plan(a, &source, match) == ANSWER_CHASE) {
         uint32_t position = world_locate(world, a->name.key);
         position = choose_zone(world, position, a->name.key, slot->query.qtype);
         if (position == WORLD_NONE) {
-            return; /* the chain leaves our zones: it ends here */
+            return true; /* the chain leaves our zones: it ends here */
         }
-        zone = world->zones[position].zone;
-        if (zone == NULL) {
+        source = source_at(world, position);
+        if (source.zone == NULL) {
             a->plan.rcode = RCODE_SERVFAIL;
             a->plan.ede = EDE_INVALID_DATA;
-            return;
+            return false;
         }
-        zone_lookup(zone, a->name.key, match);
+        zone_lookup(source.zone, a->name.key, match);
         if (slot->query.qtype == RRTYPE_DS) {
             settle_ds(world, a->name.key, &position, match);
-            zone = world->zones[position].zone;
+            source = source_at(world, position);
+        }
+    }
+    return true;
+}
+
+/* What no zone alone tells: proofs, the additional section, signatures. Those that are missing are
+ * requested. */
+static void finish_plan(struct serve *s, struct answer *a, uint32_t wall)
+{
+    if (a->proves) {
+        prove_denials(a, s->hasher);
+    }
+    answer_finish(a);
+    if (a->proves && !a->plan.failed) {
+        prove_signatures(a);
+        unsigned found = prove_online_find(a, s->desk, wall);
+        if (found > 0) {
+            counter_add(s->counters, COUNTER_signatures_found, found);
         }
     }
 }
@@ -250,7 +310,7 @@ static void plan_error(struct plan *plan, uint16_t rcode, int ede)
 /* Plans the answer of one query; match is of its name in its zone, if it has one. plan.failed is
  * set where the memory for plans did not suffice. */
 static void plan_one(struct serve *s, const struct world *world, struct slot *slot, bool stream,
-                     size_t limit, struct zone_match match)
+                     size_t limit, struct zone_match match, uint32_t wall)
 {
     struct answer *a = &slot->answer;
     const struct query *q = &slot->query;
@@ -274,7 +334,9 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
             settle_ds(world, &q->key, &slot->position, &match);
             slot->zone = world->zones[slot->position].zone;
         }
-        plan_chain(slot, world, &match);
+        if (plan_chain(slot, world, &match)) {
+            finish_plan(s, a, wall);
+        }
     }
 }
 
@@ -299,7 +361,7 @@ static size_t answer_limit(const struct query *q, const struct settings *setting
  */
 static size_t plan_some(struct serve *s, const struct world *world,
                         const struct serve_request *requests, size_t first, size_t count,
-                        const struct zone_match *matches)
+                        const struct zone_match *matches, uint32_t wall)
 {
     s->scratch.front = 0;
     s->scratch.back = SCRATCH_SIZE;
@@ -311,7 +373,7 @@ static size_t plan_some(struct serve *s, const struct world *world,
         size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
         uint32_t position = slot->position;
         const struct zone *zone = slot->zone;
-        plan_one(s, world, slot, requests[i].stream, limit, matches[i]);
+        plan_one(s, world, slot, requests[i].stream, limit, matches[i], wall);
         if (slot->answer.plan.failed && i > first) {
             slot->position = position;
             slot->zone = zone;
@@ -319,6 +381,7 @@ static size_t plan_some(struct serve *s, const struct world *world,
         }
         if (slot->answer.plan.failed) {
             plan_error(&slot->answer.plan, RCODE_SERVFAIL, EDE_OTHER);
+            slot->answer.requests = NULL;
         }
     }
     return count;
@@ -368,7 +431,7 @@ static void count_zone(struct zone_counts *counts, const struct plan *plan, size
 {
     cell_add(&counts->queries, 1);
     cell_add(&counts->bytes, size);
-    if (plan->rcode == RCODE_NXDOMAIN) {
+    if (plan->rcode == RCODE_NXDOMAIN || plan->nxname) {
         cell_add(&counts->nxdomain, 1);
     }
 }
@@ -385,6 +448,8 @@ static void count_answer(struct counters *c, const struct answer *a, bool trunca
     }
     if (a->referral) {
         counter_add(c, COUNTER_answers_referral, 1);
+    } else if (plan->nxname) {
+        counter_add(c, COUNTER_answers_nxname, 1);
     } else if (plan->aa && plan->answer == 0 && plan->rcode == RCODE_NOERROR) {
         counter_add(c, COUNTER_answers_nodata, 1);
     }
@@ -453,17 +518,142 @@ static void render_one(struct serve *s, const struct world *world, struct slot *
     }
 }
 
+/* --- fresh signatures --- */
+
+/* Makes what an answer needs; false, and the plan is an error, where that fails. */
+static void sign_one(struct serve *s, struct slot *slot, uint32_t wall)
+{
+    struct answer *a = &slot->answer;
+    for (const struct sign_request *r = a->requests; r != NULL; r = r->next) {
+        int made = prove_online_make(a, r, s->desk, wall);
+        if (made < 0) {
+            counter_add(s->counters, COUNTER_signatures_failed, 1);
+            plan_error(&a->plan, RCODE_SERVFAIL, EDE_OTHER);
+            break;
+        }
+        counter_add(s->counters, COUNTER_signatures_made, (uint64_t)made);
+    }
+    a->requests = NULL;
+}
+
+static unsigned cost_of(const struct slot *slot)
+{
+    unsigned cost = 0;
+    for (const struct sign_request *r = slot->answer.requests; r != NULL; r = r->next) {
+        cost += r->signing->cost;
+    }
+    return cost;
+}
+
+/* Whether the client has shown that it is where it says. */
+static bool is_known(const struct world *world, const struct slot *slot,
+                     const struct serve_request *request, uint32_t wall)
+{
+    uint8_t cookie[COOKIE_SIZE];
+    return slot->query.cookie_size > 0 && world->settings.cookies &&
+           cookie_check(&world->settings, &slot->query, request->peer, wall, cookie) ==
+               COOKIE_VALID;
+}
+
+/* Says nothing but that TCP is the way. */
+static void turn_away(struct slot *slot)
+{
+    slot->answer.plan = (struct plan){.truncate = true, .aa = slot->answer.plan.aa, .ede = EDE_NONE};
+    slot->answer.referral = false;
+    slot->answer.requests = NULL;
+}
+
+/* What a zone has used of the batch's budget so far. */
+static unsigned *zone_used(struct serve *s, size_t i)
+{
+    for (size_t before = 0; before < i; before++) {
+        if (s->slots[before].position == s->slots[i].position) {
+            return &s->slots[before].used;
+        }
+    }
+    return &s->slots[i].used;
+}
+
+/* Signs one answer that was left, or turns its client away. Returns the cost. */
+static unsigned settle_later(struct serve *s, const struct world *world, size_t i,
+                             const struct serve_request *request, unsigned *budget, uint32_t wall)
+{
+    struct slot *slot = &s->slots[i];
+    prove_online_retry(&slot->answer, s->desk, wall);
+    unsigned cost = cost_of(slot);
+    unsigned *used = zone_used(s, i);
+    if (cost > *budget || *used + cost > BUDGET_ZONE) {
+        if (!is_known(world, slot, request, wall)) {
+            counter_add(s->counters, COUNTER_signing_refused, 1);
+            turn_away(slot);
+            return 0;
+        }
+        counter_add(s->counters, COUNTER_signing_beyond, 1);
+    }
+    *budget -= cost < *budget ? cost : *budget;
+    *used += cost;
+    sign_one(s, slot, wall);
+    return cost;
+}
+
+bool serve_has_later(const struct serve *s)
+{
+    return s->later > 0;
+}
+
+unsigned serve_later(struct serve *s, const struct world *world, struct serve_request *requests,
+                     size_t count, unsigned waiting, uint32_t wall)
+{
+    unsigned budget = waiting <= WAITING_FEW    ? BUDGET_BATCH
+                      : waiting >= WAITING_MANY ? 0
+                                                : BUDGET_BATCH * (WAITING_MANY - waiting) /
+                                                      (WAITING_MANY - WAITING_FEW);
+    unsigned cost = 0;
+    for (size_t i = 0; i < count; i++) {
+        s->slots[i].used = 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (requests[i].verdict != SERVE_LATER) {
+            requests[i].verdict = SERVE_DROP;
+            continue;
+        }
+        cost += settle_later(s, world, i, &requests[i], &budget, wall);
+        render_one(s, world, &s->slots[i], &requests[i], wall);
+    }
+    s->later = 0;
+    return cost;
+}
+
+/* Signs at once what was left so far: its plans are about to be overwritten. */
+static void sign_early(struct serve *s, const struct world *world, struct serve_request *requests,
+                       size_t count, uint32_t wall)
+{
+    for (size_t i = 0; i < count && s->later > 0; i++) {
+        if (requests[i].verdict == SERVE_LATER) {
+            sign_one(s, &s->slots[i], wall);
+            render_one(s, world, &s->slots[i], &requests[i], wall);
+            s->later--;
+        }
+    }
+}
+
 size_t serve_batch(struct serve *s, const struct world *world, struct serve_request *requests,
                    size_t count, struct serve_stream *stream, uint32_t wall)
 {
     struct zone_match matches[SERVE_BATCH];
+    if (s->keys_generation != world->keys_generation) {
+        sign_desk_forget(s->desk);
+        s->keys_generation = world->keys_generation;
+    }
+    s->later = 0;
     parse_all(s, requests, count);
     locate_all(s, world, count);
     search_all(s, world, count, matches);
 
     for (size_t i = 0, planned = 0; i < count; i++) {
         if (i == planned) {
-            planned = plan_some(s, world, requests, i, count, matches);
+            sign_early(s, world, requests, i, wall);
+            planned = plan_some(s, world, requests, i, count, matches, wall);
         }
         struct slot *slot = &s->slots[i];
         struct serve_request *request = &requests[i];
@@ -476,6 +666,15 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
                 return i;
             }
             place_in_stream(request, stream);
+        }
+        if (slot->answer.requests != NULL) {
+            counter_add(s->counters, COUNTER_signing_later, 1);
+            if (!request->stream) {
+                request->verdict = SERVE_LATER;
+                s->later++;
+                continue;
+            }
+            sign_one(s, slot, wall);
         }
         render_one(s, world, slot, request, wall);
         if (request->stream && request->verdict == SERVE_SEND) {

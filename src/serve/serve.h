@@ -28,6 +28,7 @@ enum {
 enum serve_verdict {
     SERVE_SEND, /* the answer stands in out */
     SERVE_DROP, /* nothing to be sent */
+    SERVE_LATER, /* a signature has to be made first: serve_later */
 };
 
 struct serve_request {
@@ -61,6 +62,9 @@ void serve_free(struct serve *serve);
  * length; serving stops before a request for which less than SERVE_STREAM_ROOM is left there.
  * wall is the wall time in seconds (cookies). Returns the number of requests served, all of them
  * unless a stream filled up. Counts everything but what only the socket knows.
+ *
+ * Datagrams whose answers need fresh signatures are left (SERVE_LATER), so that all others can
+ * leave first; answers of streams are signed at once.
  */
 struct serve_stream {
     uint8_t *data;
@@ -69,5 +73,17 @@ struct serve_stream {
 };
 size_t serve_batch(struct serve *serve, const struct world *world, struct serve_request *requests,
                    size_t count, struct serve_stream *stream, uint32_t wall);
+
+/* Whether serve_batch has left anything. */
+bool serve_has_later(const struct serve *serve);
+
+/*
+ * Signs what the last serve_batch, of the same arguments, has left: those requests alone have
+ * SERVE_SEND (or SERVE_DROP) then, all others SERVE_DROP. waiting is the number of datagrams that
+ * are in the socket's queue: the more there are, the fewer signatures are made, and clients without
+ * a valid cookie are told to come back over TCP. Returns the signatures made, in P-256's costs.
+ */
+unsigned serve_later(struct serve *serve, const struct world *world,
+                     struct serve_request *requests, size_t count, unsigned waiting, uint32_t wall);
 
 #endif

@@ -246,6 +246,9 @@ void world_free(struct world *world)
     }
     const struct world *heir = world->heir;
     for (size_t i = 0; i < world->index->count; i++) {
+        if (heir == NULL || heir->zones[i].signing != world->zones[i].signing) {
+            signing_unref(world->zones[i].signing);
+        }
         if (heir == NULL || heir->zones[i].zone != world->zones[i].zone) {
             zone_unref(world->zones[i].zone);
         }

@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dnssec/signing.h"
 #include "zone/zone.h"
 
 enum {
@@ -54,12 +55,14 @@ struct settings {
 /* A zone's place in a world. zone is NULL where it did not load: SERVFAIL. */
 struct world_zone {
     struct zone *zone;
+    struct signing *signing; /* how it is signed as it is asked; NULL: not at all */
     uint32_t slot; /* of its per-zone counters, the same over reloads */
 };
 
 struct world {
     uint32_t magic;
     uint64_t generation;      /* set by publication */
+    uint64_t keys_generation; /* another one: keys may have gone that others before used */
     struct zone_index *index;
     struct world_zone *zones; /* by index position */
     struct settings settings;

@@ -25,10 +25,10 @@
 #include "dns/rrtype.h"
 #include "dns/wire.h"
 #include "zone/image_tree.h"
+#include "zone/nsec3_chain.h"
 #include "zone/rrset_check.h"
 
 enum {
-    HEAD_REF = 1,
     BITS = 64,             /* of a word of the map */
     PART_OCTETS = 1 << 20, /* checked in a millisecond; a thread costs 30 us */
 };
@@ -89,7 +89,7 @@ static int broken(struct part *c, const void *at, const char *reason)
 static bool is_inside(const struct check *c, arena_ref ref, size_t size)
 {
     size_t at = (size_t)ref * ARENA_UNIT;
-    return at >= HEAD_REF * ARENA_UNIT + sizeof(struct zone_head) && at <= c->end &&
+    return at >= ZONE_HEAD_REF * ARENA_UNIT + sizeof(struct zone_head) && at <= c->end &&
            size <= c->end - at;
 }
 
@@ -103,10 +103,10 @@ static int check_head(struct part *c)
 {
     struct zone *zone = c->check->zone;
     size_t end = c->check->end;
-    if (end < HEAD_REF * ARENA_UNIT + sizeof(struct zone_head)) {
+    if (end < ZONE_HEAD_REF * ARENA_UNIT + sizeof(struct zone_head)) {
         return broken(c, zone->arena.base, "no room for a head");
     }
-    const struct zone_head *head = arena_at(&zone->arena, HEAD_REF);
+    const struct zone_head *head = arena_at(&zone->arena, ZONE_HEAD_REF);
     zone->head = head;
     if (head->magic != ZONE_IMAGE_MAGIC || head->version != ZONE_IMAGE_VERSION) {
         return broken(c, head, "not the head of a zone");
@@ -224,6 +224,7 @@ static int check_rrsets(struct part *c, const struct node *node, bool wildcard, 
     };
     size_t at = node->rrsets_at;
     int type = -1;
+    bool hash_alone = true;
     for (unsigned i = 0; i < node->rrsets; i++) {
         const struct rrset *rrset = (const void *)((const uint8_t *)node + at);
         const char *fault = rrset_check(rrset, node->size - at, &owner);
@@ -240,12 +241,14 @@ static int check_rrsets(struct part *c, const struct node *node, bool wildcard, 
         *flags |= (uint8_t)((type == RRTYPE_CNAME ? NODE_CNAME : 0) |
                             (type == RRTYPE_DNAME ? NODE_DNAME : 0));
         *has_ns |= type == RRTYPE_NS;
+        hash_alone &= type == RRTYPE_RRSIG || type == RRTYPE_NSEC3;
         if (rrset->targets > 0 && note_targets(c, node) != RR_OK) {
             return RR_ENOMEM;
         }
         c->records += rrset->count;
         at += rrset_span(rrset);
     }
+    *flags |= (uint8_t)(hash_alone && type == RRTYPE_NSEC3 ? NODE_NSEC3 : 0);
     c->rrsets += node->rrsets;
     return at == node->size ? RR_OK : broken(c, node, "octets after a node's last RRset");
 }
@@ -641,15 +644,8 @@ static int check_soa(struct part *c)
     if (soa == NULL || !is_inside(c->check, head->negative_soa, rrset_span(soa))) {
         return broken(c, head, "no SOA");
     }
-    const uint8_t *end = soa->block + soa->block_size;
-    uint32_t minimum = wire_get_u32(end - 4);
-    uint32_t ttl = rrset_ttl(soa);
-    const struct rrset *negative = zone_at(zone, head->negative_soa);
-    const size_t ttl_at = offsetof(struct rrset, block) + 6;
-    if (head->serial != wire_get_u32(end - 20) || memcmp(negative, soa, ttl_at) != 0 ||
-        rrset_ttl(negative) != (minimum < ttl ? minimum : ttl) ||
-        memcmp((const uint8_t *)negative + ttl_at + 4, (const uint8_t *)soa + ttl_at + 4,
-               rrset_span(soa) - ttl_at - 4) != 0) {
+    uint32_t serial = wire_get_u32(soa->block + soa->block_size - 20);
+    if (head->serial != serial || !rrset_is_negative_soa(zone_at(zone, head->negative_soa), soa)) {
         return broken(c, head, "the SOA of negative answers isn't the zone's");
     }
     return RR_OK;
@@ -667,6 +663,9 @@ static int check_all(struct check *c, size_t wanted)
     }
     if (error == RR_OK) {
         error = check_soa(first);
+    }
+    if (error == RR_OK && !nsec3_chain_check(c->zone)) {
+        error = broken(first, c->zone->head, "the chain of NSEC3 isn't that of the names");
     }
     if (error == RR_OK) {
         error = run_parts(c, check_part_targets);
@@ -687,6 +686,9 @@ int image_check(struct zone *zone, size_t threads, struct image_fault *fault)
         c.parts[0].check = &c;
         error = check_all(&c, wanted);
         *fault = c.parts[0].fault;
+        if (error == RR_OK) {
+            zone_settle(zone);
+        }
         for (size_t i = 0; i < wanted; i++) {
             free(c.parts[i].targets);
         }

@@ -207,10 +207,19 @@ static const char *check_records(const struct rrset *rrset, const struct rrset_c
         memset(w.starts, 0, sizeof w.starts);
     }
     size_t at = 0;
+    unsigned covered = 0;
     for (unsigned i = 0; i < rrset->count; i++) {
+        const uint8_t *record = rrset->block + at;
         const char *fault = check_record(&w, &at, compressible);
         if (fault != NULL) {
             return fault;
+        }
+        if (rrset->type == RRTYPE_RRSIG) {
+            unsigned type = wire_get_u16(record + RECORD_HEAD);
+            if (type < covered) {
+                return "signatures out of order";
+            }
+            covered = type;
         }
     }
     if (at != rrset->block_size) {
@@ -240,4 +249,15 @@ const char *rrset_check(const struct rrset *rrset, size_t room,
         return "targets of a type that has none";
     }
     return check_records(rrset, owner);
+}
+
+bool rrset_is_negative_soa(const struct rrset *negative, const struct rrset *soa)
+{
+    const size_t ttl_at = offsetof(struct rrset, block) + 6, rest = ttl_at + 4;
+    uint32_t minimum = wire_get_u32(soa->block + soa->block_size - 4);
+    uint32_t ttl = rrset_ttl(soa);
+    return memcmp(negative, soa, ttl_at) == 0 &&
+           rrset_ttl(negative) == (minimum < ttl ? minimum : ttl) &&
+           memcmp((const uint8_t *)negative + rest, (const uint8_t *)soa + rest,
+                  rrset_span(soa) - rest) == 0;
 }

@@ -4,6 +4,7 @@
 #ifndef RRDNS_ZONE_RRSET_CHECK_H
 #define RRDNS_ZONE_RRSET_CHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,5 +24,9 @@ struct rrset_check_owner {
  */
 const char *rrset_check(const struct rrset *rrset, size_t room,
                         const struct rrset_check_owner *owner);
+
+/* Whether `negative`, of which as many octets as soa has may be touched, is that SOA with the TTL
+ * of negative answers. */
+bool rrset_is_negative_soa(const struct rrset *negative, const struct rrset *soa);
 
 #endif

@@ -7,6 +7,24 @@
 #include "dns/rrtype.h"
 #include "dns/wire.h"
 
+void zone_settle(struct zone *zone)
+{
+    zone->head = zone_at(zone, ZONE_HEAD_REF);
+    zone->radix = zone_at(zone, zone->head->radix);
+    zone->denial = ZONE_UNSIGNED;
+    const struct node *apex = zone_first(zone);
+    if (node_rrset(apex, RRTYPE_RRSIG) == NULL) {
+        return;
+    }
+    /* Where both chains are there the file is on its way from one to the other, and NSEC, of which
+     * nothing tells that it is whole, must be so before or still. */
+    if (node_rrset(apex, RRTYPE_NSEC) != NULL) {
+        zone->denial = ZONE_NSEC;
+    } else if (zone->head->nsec3 != 0) {
+        zone->denial = ZONE_NSEC3;
+    }
+}
+
 struct zone *zone_ref(struct zone *zone)
 {
     zone->references++;
@@ -37,6 +55,13 @@ static const struct node *topmost_dname(const struct zone *zone, const struct no
     return dname;
 }
 
+/* Whether no name is below the node. */
+static bool is_childless(const struct zone *zone, const struct node *node)
+{
+    const struct node *next = zone_next(zone, node);
+    return next == NULL || zone_node(zone, next->parent) != node;
+}
+
 void zone_match_leaf(const struct zone *zone, const uint8_t *symbols, size_t size, arena_ref leaf,
                      struct zone_match *match)
 {
@@ -46,6 +71,10 @@ void zone_match_leaf(const struct zone *zone, const uint8_t *symbols, size_t siz
         node = zone_at(zone, node->parent);
     }
     bool exact = node->key_size == size;
+    if ((node->flags & NODE_NSEC3) != 0 && is_childless(zone, node)) {
+        node = zone_at(zone, node->parent);
+        exact = false;
+    }
     match->encloser = node;
     match->node = exact ? node : NULL;
     match->cut = zone_node(zone, node->cut);
@@ -84,6 +113,15 @@ const struct node *zone_before(const struct zone *zone, const struct key *key)
         return zone_at(zone, before);
     }
     return zone_at(zone, zone->head->last);
+}
+
+const struct node *zone_visible(const struct zone *zone, const struct node *node)
+{
+    if ((node->flags & NODE_OCCLUDED) == 0) {
+        return node;
+    }
+    return node->cut != 0 ? zone_at(zone, node->cut)
+                          : topmost_dname(zone, zone_node(zone, node->parent));
 }
 
 size_t node_name(const struct zone *zone, const struct node *node, uint8_t *name)

@@ -28,6 +28,7 @@ enum node_flags {
     NODE_WILDCARD = 0x10,   /* its first label is "*" */
     NODE_APEX = 0x20,
     NODE_CASE = 0x40,       /* the owner as written has upper case: it follows the key */
+    NODE_NSEC3 = 0x80,      /* nothing here but NSEC3 and their signatures */
 };
 
 /*
@@ -58,6 +59,8 @@ struct node {
  * - `patches` more, each 2 octets at a position that the table after the block lists (uint16_t,
  *   host order). What stands there is 0xC000 plus where to point: below 256, to the last that many
  *   octets of the owner's name; else, minus 256, to that position in this block.
+ *
+ * RRSIG records stand by ascending type covered: those of an RRset are one run.
  *
  * So the whole name of an owner must stand in the message before its RRset does. Where an answer
  * can't point (positions past 0x3fff), rrset_rdata gives the RDATA uncompressed. After the patch
@@ -92,10 +95,11 @@ enum {
     RRSET_REACH = 0xfff,
     ZONE_MAGIC = 0x7a6f6e65,       /* struct zone */
     ZONE_IMAGE_MAGIC = 0x525a4e45, /* struct zone_head */
-    ZONE_IMAGE_VERSION = 2,        /* to be raised with any change of what an image looks like */
+    ZONE_IMAGE_VERSION = 3,        /* to be raised with any change of what an image looks like */
+    ZONE_HEAD_REF = 1,             /* where the head is */
 };
 
-/* First in the arena, at ref 1. */
+/* First in the arena, at ZONE_HEAD_REF. */
 struct zone_head {
     uint32_t magic;
     uint32_t version;
@@ -108,11 +112,15 @@ struct zone_head {
     uint64_t nodes;         /* empty non-terminals included */
     uint64_t rrsets;
     uint64_t records;
+    arena_ref nsec3;        /* struct nsec3_chain (nsec3_chain.h); 0: none */
     uint16_t apex_key_size; /* symbols of the apex's own key */
     uint8_t apex_labels;
     uint8_t apex_size;      /* octets of the apex name */
     uint8_t apex_name[NAME_MAX_OCTETS]; /* wire form, case as given */
 };
+
+/* How the zone's file proves what isn't there; a zone that has no such proof is unsigned. */
+enum zone_denial { ZONE_UNSIGNED, ZONE_NSEC, ZONE_NSEC3 };
 
 /*
  * The handle. References are counted by loaders alone (plain integer): worlds that share a zone
@@ -124,13 +132,27 @@ struct zone {
     struct arena arena;
     const struct zone_head *head;
     const struct radix_entry *radix;
+    enum zone_denial denial;
 };
+
+/* RRsets that stand at the apex though the zone's file has them not, or others of the same type; by
+ * ascending type. */
+struct zone_overlay {
+    size_t count;
+    const struct rrset *const *sets;
+};
+
+/* Makes the handle's fields of what its arena, which is complete, holds. */
+void zone_settle(struct zone *zone);
 
 struct zone *zone_ref(struct zone *zone);
 /* Gives a reference back; the last one frees. NULL is harmless. */
 void zone_unref(struct zone *zone);
 
-/* What a name is in a zone. All pointers go into the image. */
+/*
+ * What a name is in a zone. All pointers go into the image. The owner of NSEC3 records is no name
+ * of the zone, unless there are names below it (RFC 5155 section 7.2.8).
+ */
 struct zone_match {
     const struct node *node;     /* the name's own node; NULL: it does not exist */
     const struct node *encloser; /* node, or the closest encloser (RFC 4592 section 3.3.1) */
@@ -205,6 +227,9 @@ void zone_match_leaf(const struct zone *zone, const uint8_t *symbols, size_t siz
 /* The last node that is canonically before the key (which need not exist); the zone's last node
  * is before its apex. */
 const struct node *zone_before(const struct zone *zone, const struct key *key);
+
+/* The topmost delegation or DNAME that occludes the node; the node itself where nothing does. */
+const struct node *zone_visible(const struct zone *zone, const struct node *node);
 
 /* Octets of the node's whole name, written to name (room for 255), case as in the master file. */
 size_t node_name(const struct zone *zone, const struct node *node, uint8_t *name);

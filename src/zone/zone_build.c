@@ -26,6 +26,7 @@
 #include "dns/name.h"
 #include "dns/rrtype.h"
 #include "dns/wire.h"
+#include "zone/nsec3_chain.h"
 #include "zone/record_sort.h"
 #include "zone/records_list.h"
 #include "zone/zone_nodes.h"
@@ -206,6 +207,12 @@ static void check_apex(const struct zone_builder *b)
                 soa_owner = owner;
             }
             ns |= record->type == RRTYPE_NS;
+            if (record->type == RRTYPE_NSEC3PARAM &&
+                !nsec3_params_usable(record->rdata, record->size)) {
+                diag_warn(b->diag, record_file(b->records, owner->file), record->line,
+                          "NSEC3PARAM can't be used: not SHA-1 without flags, or more than %u "
+                          "iterations", (unsigned)NSEC3_ITERATIONS_MAX);
+            }
         }
     }
     if (soa == NULL) {
@@ -515,14 +522,6 @@ static arena_ref build_negative_soa(struct zone_builder *b, const struct rrset *
     return ref;
 }
 
-enum { HEAD_REF = 1 };
-
-static void set_head(struct zone *zone)
-{
-    zone->head = zone_at(zone, HEAD_REF);
-    zone->radix = zone_at(zone, zone->head->radix);
-}
-
 static bool finish(struct zone_builder *b)
 {
     size_t radix_size;
@@ -537,7 +536,11 @@ static bool finish(struct zone_builder *b)
     if (negative == 0) {
         return false;
     }
-    struct zone_head *head = arena_at(&b->zone->arena, HEAD_REF);
+    arena_ref nsec3;
+    if (!nsec3_chain_build(b->zone, b->nodes, b->node_count, &nsec3)) {
+        return false;
+    }
+    struct zone_head *head = arena_at(&b->zone->arena, ZONE_HEAD_REF);
     *head = (struct zone_head){
         .magic = ZONE_IMAGE_MAGIC,
         .version = ZONE_IMAGE_VERSION,
@@ -550,12 +553,13 @@ static bool finish(struct zone_builder *b)
         .nodes = b->node_count,
         .rrsets = b->rrsets,
         .records = b->records_kept,
+        .nsec3 = nsec3,
         .apex_key_size = b->records->apex_key_size,
         .apex_labels = b->records->apex_labels,
         .apex_size = b->records->apex_size,
     };
     memcpy(head->apex_name, b->records->apex, b->records->apex_size);
-    set_head(b->zone);
+    zone_settle(b->zone);
     if (!run_targets(b)) {
         return false;
     }
@@ -564,7 +568,7 @@ static bool finish(struct zone_builder *b)
     if (error != RR_OK) {
         return false;
     }
-    set_head(b->zone);
+    zone_settle(b->zone);
     return true;
 }
 

@@ -6,6 +6,7 @@
 #include "dns/message.h"
 #include "dns/name.h"
 #include "dns/rrtype.h"
+#include "dns/wire.h"
 #include "zone/records_list.h"
 #include "zone/zone.h"
 
@@ -95,11 +96,21 @@ static int by_rdata(const void *x, const void *y)
     return order != 0 ? order : compare_places(a, b);
 }
 
+/* What records are sorted by: their type, and for signatures the type that they cover. */
+static uint32_t sort_value(const struct record *record)
+{
+    uint32_t value = (uint32_t)record->type << 16;
+    if (record->type == RRTYPE_RRSIG && record->size >= 2) {
+        value |= wire_get_u16(record->rdata);
+    }
+    return value;
+}
+
 static int by_type(const void *x, const void *y)
 {
     const struct placed *a = x, *b = y;
-    int order = (int)a->record->type - (int)b->record->type;
-    return order != 0 ? order : compare_places(a, b);
+    uint32_t value_a = sort_value(a->record), value_b = sort_value(b->record);
+    return value_a != value_b ? (value_a < value_b ? -1 : 1) : compare_places(a, b);
 }
 
 /* The records with their places, sorted; NULL where there is no memory. */
@@ -200,7 +211,7 @@ static uint32_t lowest_ttl(struct zone_group *g, const struct record *const *set
     return ttl;
 }
 
-/* By type, records of a type in the order read. False: no memory. */
+/* By type, signatures by what they cover too; records alike in the order read. False: no memory. */
 static bool sort_list(const struct record **list, size_t count)
 {
     if (count > PAIRWISE_MAX) {
@@ -213,8 +224,9 @@ static bool sort_list(const struct record **list, size_t count)
     }
     for (size_t i = 1; i < count; i++) {
         const struct record *record = list[i];
+        uint32_t value = sort_value(record);
         size_t j = i;
-        for (; j > 0 && list[j - 1]->type > record->type; j--) {
+        for (; j > 0 && sort_value(list[j - 1]) > value; j--) {
             list[j] = list[j - 1];
         }
         list[j] = record;

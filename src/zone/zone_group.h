@@ -19,7 +19,8 @@ struct zone_group {
     struct diag *diag;
     const struct sort_item *items; /* the owners whose records these are */
     size_t owners;
-    const struct record **list; /* by type, those of a type in the order read */
+    const struct record **list; /* by type, signatures by the type they cover; those alike in the
+                                   order read */
     size_t count, room;
     struct rrset_builder built; /* the RRsets, as they will stand in the node */
     uint16_t rrsets;            /* in it */

@@ -233,6 +233,22 @@ static bool wants_name(const struct zone_group *group)
     return false;
 }
 
+/* Whether there are NSEC3 and nothing else but signatures. The list is by type. */
+static bool is_hash_alone(const struct zone_group *group)
+{
+    size_t i = group->count;
+    while (i > 0 && group->list[i - 1]->type == RRTYPE_NSEC3) {
+        i--;
+    }
+    if (i == group->count) {
+        return false;
+    }
+    while (i > 0 && group->list[i - 1]->type == RRTYPE_RRSIG) {
+        i--;
+    }
+    return i == 0;
+}
+
 /* One owner, all its records: count items with the same key. */
 static bool add_owner(struct zone_nodes *b, const struct sort_item *items, size_t count)
 {
@@ -260,7 +276,8 @@ static bool add_owner(struct zone_nodes *b, const struct sort_item *items, size_
         .cased_name = owner->cased ? name : NULL,
         .name_size = owner->name_size,
         .flags = (uint8_t)((zone_group_find(&b->group, RRTYPE_CNAME) != NULL ? NODE_CNAME : 0) |
-                           (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0)),
+                           (zone_group_find(&b->group, RRTYPE_DNAME) != NULL ? NODE_DNAME : 0) |
+                           (is_hash_alone(&b->group) ? NODE_NSEC3 : 0)),
     };
     zone_group_build(&b->group, owner, &place);
     content.rrsets = b->group.rrsets;

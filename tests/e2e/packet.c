@@ -225,10 +225,16 @@ const char *record_text(const ldns_rr *rr)
     return *text;
 }
 
+/* Signatures belong together with what they cover. */
 static bool same_rrset(const ldns_rr *a, const ldns_rr *b)
 {
-    return ldns_rr_get_type(a) == ldns_rr_get_type(b) &&
-           ldns_dname_compare(ldns_rr_owner(a), ldns_rr_owner(b)) == 0;
+    ldns_rr_type type = ldns_rr_get_type(a);
+    if (type != ldns_rr_get_type(b) ||
+        ldns_dname_compare(ldns_rr_owner(a), ldns_rr_owner(b)) != 0) {
+        return false;
+    }
+    return type != LDNS_RR_TYPE_RRSIG ||
+           ldns_rdf_compare(ldns_rr_rrsig_typecovered(a), ldns_rr_rrsig_typecovered(b)) == 0;
 }
 
 /* Of each record what is before it in the message must agree with. */

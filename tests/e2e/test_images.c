@@ -227,7 +227,7 @@ START_TEST(damaged)
         "truncate -s 40 %s",
         "truncate -s 0 %s",
         "printf x | dd of=%1$s bs=1 seek=$(($(stat -c %%s %1$s) - 60)) conv=notrunc",
-        "printf '\\003' | dd of=%s bs=1 seek=12 conv=notrunc", /* version */
+        "printf '\\377' | dd of=%s bs=1 seek=12 conv=notrunc", /* version */
         "printf '\\377' | dd of=%s bs=1 seek=90 conv=notrunc", /* directory */
         "head -c 3000 /dev/urandom >%s",
         "chmod 666 %s",

@@ -1,5 +1,5 @@
 /*
- * rrdnsutil: checks of zone files, images and back.
+ * rrdnsutil: checks of zone files, images and back; keys, with BIND's tools as witnesses.
  */
 #include <glob.h>
 #include <stdio.h>
@@ -121,9 +121,168 @@ START_TEST(util_bad_image)
 }
 END_TEST
 
+/* ---- Keys ---- */
+
+static const char *keys_dir(void)
+{
+    const char *dir = format_text("%s/keys", server.dir);
+    if (!file_exists(dir)) {
+        dir_make(dir);
+    }
+    return dir;
+}
+
+/* Makes a key: its file's path without suffix. */
+static const char *keygen(const char *arguments)
+{
+    struct output o = rrdnsutil(format_text("keygen --dir %s %s", keys_dir(), arguments));
+    ck_assert_msg(o.status == 0, "%s: %s", arguments, o.err);
+    ck_assert_str_eq(o.err, "");
+    return format_text("%s/%.*s", keys_dir(), (int)strcspn(o.out, "\n"), o.out);
+}
+
+static bool has_program(const char *name)
+{
+    return command("command -v %s", name).status == 0;
+}
+
+START_TEST(util_keygen)
+{
+    static const struct {
+        const char *arguments, *name, *record;
+    } cases[] = {
+        {"keys.test", "/Kkeys.test.+013+", "keys.test. IN DNSKEY 257 3 13 "},
+        {"--zsk Keys.Test.", "/Kkeys.test.+013+", "keys.test. IN DNSKEY 256 3 13 "},
+        {"keys.test --ksk --algorithm RSASHA256", "/Kkeys.test.+008+", " IN DNSKEY 257 3 8 AwEAA"},
+        {"keys.test --csk --algorithm rsasha512", "/Kkeys.test.+010+", " IN DNSKEY 257 3 10 "},
+        {". --algorithm ecdsap384sha384", "/K.+014+", ". IN DNSKEY 257 3 14 "},
+        {"'a/b\\.c.test' --algorithm=ed25519", "/Ka%2Fb%2Ec.test.+015+",
+         "a/b\\.c.test. IN DNSKEY 257 3 15 "},
+        {"keys.test --algorithm ed448", "/Kkeys.test.+016+", " IN DNSKEY 257 3 16 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *path = keygen(cases[i].arguments);
+        struct stat st;
+        ck_contains(path, cases[i].name);
+        char *text = file_read(format_text("%s.key", path));
+        ck_contains(text, cases[i].record);
+        free(text);
+        ck_assert_int_eq(stat(format_text("%s.private", path), &st), 0);
+        ck_assert_uint_eq(st.st_mode & 07777, 0600);
+    }
+    const char *path = keygen("times.test --publish 20300101 --activate 20300102030405 "
+                              "--inactive 20400101 --delete none");
+    char *text = file_read(format_text("%s.private", path));
+    ck_contains(text, "\nPublish: 20300101000000\nActivate: 20300102030405\n"
+                      "Inactive: 20400101000000\n");
+    ck_lacks(text, "Delete");
+    free(text);
+    path = keygen("times.test --publish now+1d");
+    text = file_read(format_text("%s.private", path));
+    const char *publish = strstr(text, "Publish: "), *activate = strstr(text, "Activate: ");
+    ck_assert_int_eq(strncmp(publish + 9, activate + 10, 14), 0);
+    free(text);
+    path = keygen("times.test --publish none");
+    text = file_read(format_text("%s.private", path));
+    ck_lacks(text, "Publish");
+    ck_lacks(text, "Activate");
+    free(text);
+}
+END_TEST
+
+START_TEST(util_keygen_faults)
+{
+    static const struct {
+        const char *arguments;
+        int status;
+        const char *told;
+    } cases[] = {
+        {"keygen", 2, "usage: "},
+        {"keygen --zsk", 2, "usage: "},
+        {"keygen a.test b.test", 2, "usage: "},
+        {"keygen a.test --what", 2, "usage: "},
+        {"keygen a..test", 2, "\"a..test\" is not a domain name"},
+        {"keygen a.test --algorithm rsasha1", 2, "\"rsasha1\" is no algorithm"},
+        {"keygen a.test --ksk --zsk", 2, "only one of --ksk, --zsk and --csk"},
+        {"keygen a.test --publish tomorrow", 2, "\"tomorrow\" is no time"},
+        {"keygen a.test --publish +1z", 2, "\"+1z\" is no time"},
+        {"keygen a.test --publish 20301301", 2, "is no time"},
+        {"keygen a.test --inactive +2d --delete +1d", 2, "must come in this order"},
+        {"keygen a.test --dir /nowhere", 1, "/nowhere: No such file or directory"},
+        {"ds", 2, "usage: "},
+        {"ds a.test b.test", 2, "usage: "},
+        {"ds /nowhere/Ka.test.+013+00001", 1, "/nowhere/Ka.test.+013+00001.key: No such file"},
+        {"ds a.test --dir /nowhere", 1, "/nowhere: No such file or directory"},
+        {"ds a..test --dir /", 2, "neither a key file nor a domain name"},
+        {"ds a.test --dir /", 1, "/: no key of a.test with the SEP flag"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct output o = rrdnsutil(cases[i].arguments);
+        ck_assert_msg(o.status == cases[i].status, "%s: %d", cases[i].arguments, o.status);
+        ck_contains(o.err, cases[i].told);
+        ck_assert_str_eq(o.out, "");
+    }
+}
+END_TEST
+
+START_TEST(util_ds)
+{
+    const char *ksk = keygen("ds.test --algorithm ed25519"), *zsk = keygen("ds.test --zsk");
+    const char *other = keygen("ds.test");
+    keygen("other.test");
+    struct output one = rrdnsutil(format_text("ds %s.key", ksk));
+    ck_assert_int_eq(one.status, 0);
+    ck_contains(one.out, "ds.test. IN DS ");
+    ck_assert_str_eq(rrdnsutil(format_text("ds %s", ksk)).out, one.out);
+    ck_assert_str_eq(rrdnsutil(format_text("ds %s.private", ksk)).out, one.out);
+    ck_assert_int_eq(rrdnsutil(format_text("ds %s", zsk)).status, 0);
+    struct output two = rrdnsutil(format_text("ds %s", other));
+    /* In the order of file names: algorithm 13 first. */
+    struct output all = rrdnsutil(format_text("ds ds.test --dir %s", keys_dir()));
+    ck_assert_int_eq(all.status, 0);
+    ck_assert_str_eq(all.out, format_text("%s%s", two.out, one.out));
+    file_write(format_text("%s.key", ksk), "ds.test. IN DNSKEY 257 3 15 AAAA\n");
+    all = rrdnsutil(format_text("ds ds.test --dir %s", keys_dir()));
+    ck_assert_int_eq(all.status, 1);
+    ck_contains(all.err, format_text("%s.key:1: the public key has not the length", ksk));
+    ck_assert_str_eq(all.out, two.out);
+}
+END_TEST
+
+/* What is made here is signed with by BIND, and found good by two verifiers. */
+START_TEST(util_keys_elsewhere)
+{
+    static const char *const algorithms[] = {"rsasha256",       "rsasha512", "ecdsap256sha256",
+                                             "ecdsap384sha384", "ed25519",   "ed448"};
+    if (!has_program("dnssec-signzone") || !has_program("dnssec-dsfromkey")) {
+        return;
+    }
+    const char *zone = format_text("%s/db", server.dir);
+    file_write(zone, "$TTL 60\n@ SOA ns h 1 60 60 60 60\n@ NS ns\nns A 192.0.2.1\n");
+    for (size_t i = 0; i < sizeof algorithms / sizeof algorithms[0]; i++) {
+        const char *name = algorithms[i], *dir = keys_dir();
+        const char *ksk = keygen(format_text("%s.test --algorithm %s --ksk", name, name));
+        keygen(format_text("%s.test --algorithm %s --zsk", name, name));
+        struct output ds = command("dnssec-dsfromkey -2 %s", ksk);
+        ck_assert_int_eq(ds.status, 0);
+        ck_assert_str_eq(rrdnsutil(format_text("ds %s", ksk)).out, ds.out);
+        struct output o = command("cd %s && dnssec-signzone -S -x -o %s.test -K . -f %s.signed %s",
+                                  dir, name, name, zone);
+        ck_assert_msg(o.status == 0, "%s: %s", name, o.err);
+        if (has_program("ldns-verify-zone")) {
+            o = command("ldns-verify-zone %s/%s.signed", dir, name);
+            ck_assert_msg(o.status == 0, "%s: %s", name, o.err);
+        }
+    }
+}
+END_TEST
+
 static Suite *utils(void)
 {
-    const TTest *const tests[] = {util_check, util_compile_and_dump, util_bad_image, NULL};
+    const TTest *const tests[] = {
+        util_check,         util_compile_and_dump, util_bad_image,      util_keygen,
+        util_keygen_faults, util_ds,               util_keys_elsewhere, NULL,
+    };
     return example_suite("util", tests);
 }
 

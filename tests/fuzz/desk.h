@@ -71,7 +71,7 @@ static inline void desk_open(struct desk *d, struct zone *const *zones, size_t c
     desk_require(d->world != NULL, "no memory");
     zone_index_unref(index);
     for (size_t i = 0; i < count; i++) {
-        d->world->zones[order[i]] = (struct world_zone){zones[i], (uint32_t)i};
+        d->world->zones[order[i]] = (struct world_zone){.zone = zones[i], .slot = (uint32_t)i};
     }
 }
 
@@ -125,7 +125,7 @@ static inline size_t desk_ask(struct desk *d, const void *query, size_t query_si
     return octets;
 }
 
-/* A query for a name and type; with an OPT that has this payload size, unless it is 0. */
+/* A query for a name and type; with an OPT that has this payload size and DO, unless it is 0. */
 static inline size_t desk_query(const uint8_t *name, uint16_t type, uint16_t payload,
                                 uint8_t query[DESK_QUERY_MAX])
 {
@@ -142,7 +142,7 @@ static inline size_t desk_query(const uint8_t *name, uint16_t type, uint16_t pay
         wire_write_u8(&w, 0);
         wire_write_u16(&w, RRTYPE_OPT);
         wire_write_u16(&w, payload);
-        wire_write_u32(&w, 0);
+        wire_write_u32(&w, EDNS_DO);
         wire_write_u16(&w, 0);
     }
     desk_require(!w.failed, "query too long");
@@ -183,7 +183,9 @@ static inline void desk_node(struct desk *d, const struct zone *zone, const stru
     desk_require(name_check(name, sizeof name) == size, "a node without a name");
     key_from_name(name, &key);
     zone_lookup(zone, &key, &match);
-    desk_require(match.node == node, "a node is not found by its name");
+    bool hidden = (node->flags & NODE_NSEC3) != 0; /* but not where it has names below it */
+    desk_require(match.node == node || (hidden && match.node == NULL),
+                 "a node is not found by its name");
     zone_before(zone, &key);
 
     const struct rrset *rrset = node_first_rrset(node);

@@ -10,9 +10,9 @@
 #include "zone/zone.h"
 
 enum {
-    FUZZ_ZONES_SMALL = 5, /* these come first, with a few dozen nodes at most */
-    FUZZ_ZONES = 8,
-    FUZZ_ZONE_DEAD = 7, /* to be taken out of the world: a zone that did not load */
+    FUZZ_ZONES_SMALL = 7, /* these come first, with a few dozen nodes at most */
+    FUZZ_ZONES = 10,
+    FUZZ_ZONE_DEAD = 9, /* to be taken out of the world: a zone that did not load */
 };
 
 /* One of them, made anew from its master file; ends the program where that fails. */

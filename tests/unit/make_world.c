@@ -26,7 +26,7 @@ struct world *make_world(const struct settings *settings, const uint8_t *const *
     ck_assert_ptr_nonnull(world);
     zone_index_unref(index);
     for (size_t i = 0; i < count; i++) {
-        world->zones[order[i]] = (struct world_zone){zones[i], (uint32_t)i};
+        world->zones[order[i]] = (struct world_zone){.zone = zones[i], .slot = (uint32_t)i};
     }
     free(order);
     return world;

@@ -89,12 +89,12 @@ static void plan_wire(const struct zone *zone, const uint8_t *name, uint16_t typ
     answer_begin(&answer, &query, stream, limit, &scratch);
     struct zone_match match;
     zone_lookup(zone, &query.key, &match);
-    while (answer_plan(&answer, zone, &match) == ANSWER_CHASE) {
-        if (!names_under(answer.name.wire, zone->head->apex_name)) {
-            return;
-        }
+    const struct answer_zone source = {.zone = zone};
+    while (answer_plan(&answer, &source, &match) == ANSWER_CHASE &&
+           names_under(answer.name.wire, zone->head->apex_name)) {
         zone_lookup(zone, answer.name.key, &match);
     }
+    answer_finish(&answer);
 }
 
 static void scratch_new(size_t size)

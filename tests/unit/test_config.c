@@ -216,6 +216,45 @@ START_TEST(off_values)
 }
 END_TEST
 
+START_TEST(policies)
+{
+    /* A zone may name a policy that comes later. */
+    static const char text[] =
+        "{\"zones\": [{\"name\": \"b\", \"dnssec\": \"other\"}, {\"name\": \"a\", \"dnssec\":"
+        " \"\"},\n {\"name\": \"c\", \"dnssec\": \"standard\"}],"
+        " \"dnssec\": {\"standard\": {}, \"other\": {\"keys\": \"/k\", \"algorithm\": \"Ed25519\","
+        " \"denial\": \"nsec3\", \"lifetime\": \"366d\", \"refresh\": \"100d\","
+        " \"inception_offset\": \"0\", \"dnskey_ttl\": \"1d\"}}}";
+    struct config *config;
+    struct diag diag = {0};
+    ck_assert_int_eq(config_parse("/etc/r/rrdns.json", text, strlen(text), NULL, &config, &diag),
+                     RR_OK);
+    ck_assert_uint_eq(config->policies, 2);
+    const struct dnssec_policy *policy = &config->policy[0];
+    ck_assert_str_eq(policy->name, "standard");
+    ck_assert_str_eq(policy->keys, "/etc/r/keys");
+    ck_assert_uint_eq(policy->algorithm, 13);
+    ck_assert_int_eq(policy->denial, DENIAL_COMPACT);
+    ck_assert_uint_eq(policy->lifetime, 14 * 86400);
+    ck_assert_uint_eq(policy->refresh, 7 * 86400);
+    ck_assert_uint_eq(policy->inception_offset, 3600);
+    ck_assert_uint_eq(policy->dnskey_ttl, 3600);
+    policy = &config->policy[1];
+    ck_assert_str_eq(policy->name, "other");
+    ck_assert_str_eq(policy->keys, "/k");
+    ck_assert_uint_eq(policy->algorithm, 15);
+    ck_assert_int_eq(policy->denial, DENIAL_NSEC3);
+    ck_assert_uint_eq(policy->lifetime, 366 * 86400);
+    ck_assert_uint_eq(policy->refresh, 100 * 86400);
+    ck_assert_uint_eq(policy->inception_offset, 0);
+    ck_assert_uint_eq(policy->dnskey_ttl, 86400);
+    ck_assert_ptr_null(config->zone[0].policy);
+    ck_assert_ptr_eq(config->zone[1].policy, policy);
+    ck_assert_ptr_eq(config->zone[2].policy, &config->policy[0]);
+    config_free(config);
+}
+END_TEST
+
 START_TEST(paths_are_relative_to_the_file)
 {
     static const char text[] = "{\"control\": {\"socket\": \"s\"}, \"log\": {\"target\":\n"
@@ -372,13 +411,43 @@ static const struct {
      "rrdns.json:4: zones[2]: zone A.Example is already given by zones[0] in line 2\n"},
     {"{\n\"zone_directory\": \"/nowhere/at/all\"}",
      "rrdns.json:2: zone_directory: /nowhere/at/all: No such file or directory\n"},
-    /* not yet */
+    /* dnssec */
     {"{\"zones\": [{\"name\": \"a\",\n\"dnssec\": \"standard\"}]}",
-     "rrdns.json:2: zones[0].dnssec: not available in this version (only \"\" is accepted)\n"},
-    {"{\"dnssec\": {\"standard\": {\"keys\": \"k\", \"lifetime\": \"14\"}}}",
-     "rrdns.json:1: dnssec.standard.lifetime: \"14\" is not a duration such as \"500ms\", "
-     "\"10s\", \"5m\" or \"14d\"\n"
-     "rrdns.json:1: dnssec: not available in this version (only {} is accepted)\n"},
+     "rrdns.json:2: zones[0].dnssec: no policy \"standard\" under \"dnssec\"\n"},
+    {"{\"zones\": [{\"name\": \"a\"}, {\"dnssec\": \"standart\",\n\"name\": \"b\"}],\n"
+     "\"dnssec\": {\"other\": {}, \"standard\": {}}}",
+     "rrdns.json:1: zones[1].dnssec: no policy \"standart\" under \"dnssec\", did you mean "
+     "\"standard\"?\n"},
+    {"{\"dnssec\": {\"s\": {\"keys\": \"k\", \"lifetime\": \"14\"}}}",
+     "rrdns.json:1: dnssec.s.lifetime: \"14\" is not a duration such as \"500ms\", "
+     "\"10s\", \"5m\" or \"14d\"\n"},
+    {"{\"dnssec\": {\"s\": {\"keys\": \"\", \"lifetim\": \"14d\",\n"
+     "\"algorithm\": \"ecdsap256sha25\", \"denial\": \"nsec5\"}}}",
+     "rrdns.json:1: dnssec.s.keys: must not be empty\n"
+     "rrdns.json:1: dnssec.s.lifetim: unknown key, did you mean \"lifetime\"?\n"
+     "rrdns.json:2: dnssec.s.algorithm: \"ecdsap256sha25\" is no algorithm that can be used here, "
+     "did you mean \"ECDSAP256SHA256\"?\n"
+     "rrdns.json:2: dnssec.s.denial: \"nsec5\" is none of \"compact\", \"nsec\" and "
+     "\"nsec3\"\n"},
+    {"{\"dnssec\": {\"s\": {\"algorithm\": \"dsa\", \"lifetime\": \"9s\", "
+     "\"refresh\": \"0s\",\n\"inception_offset\": \"8d\", \"dnskey_ttl\": \"8d\"}}}",
+     "rrdns.json:1: dnssec.s.algorithm: \"dsa\" is no algorithm that can be used here\n"
+     "rrdns.json:1: dnssec.s.lifetime: \"9s\" is outside 10s to 366d\n"
+     "rrdns.json:1: dnssec.s.refresh: \"0s\" is outside 1s to 366d\n"
+     "rrdns.json:2: dnssec.s.inception_offset: \"8d\" is outside 0s to 7d\n"
+     "rrdns.json:2: dnssec.s.dnskey_ttl: \"8d\" is outside 0s to 7d\n"},
+    {"{\"dnssec\": {\"s\": {\"refresh\": \"1500ms\"}}}",
+     "rrdns.json:1: dnssec.s.refresh: \"1500ms\" is not a number of whole seconds\n"},
+    {"{\"dnssec\": {\"a\": {\"refresh\": \"14d\"},\n\"b\": {\"refresh\": \"13d\", "
+     "\"inception_offset\": \"1d\"},\n\"c\": {\"dnskey_ttl\": \"2h\", \"refresh\": "
+     "\"1h\"}, \"d\": {\"lifetime\": \"8d\"}}}",
+     "rrdns.json:1: dnssec.a: refresh (14d) and inception_offset (1h) together must be less than "
+     "lifetime (14d)\n"
+     "rrdns.json:2: dnssec.b: refresh (13d) and inception_offset (1d) together must be less than "
+     "lifetime (14d)\n"
+     "rrdns.json:3: dnssec.c: dnskey_ttl (2h) must not be more than refresh (1h): signatures would "
+     "expire in caches\n"},
+    /* not yet */
     {"{\"server\": {\"rate_limit\": {\"responses_per_second\": 10}}}",
      "rrdns.json:1: server.rate_limit.responses_per_second: not available in this version (only 0 "
      "is accepted)\n"},
@@ -587,6 +656,7 @@ static void random_value(struct rng *rng, FILE *out, unsigned depth)
         "exempt", "control", "socket",  "metrics", "log",      "target",    "level",   "zones",
         "name",   "file",    "dnssec",  "proxy",   "cache",    "upstreams", "routes",  "allow",
         "10s",    "64M",     "a.b",     "..",      "[::1]:53", "\\u0061",   "\\\"\\n", "stderr",
+        "keys",   "denial",  "refresh", "lifetime",
     };
     enum { WORDS = sizeof words / sizeof words[0] };
     uint32_t kind = rng_below(rng, depth > 6 ? 5 : 9);
@@ -665,6 +735,7 @@ int main(void)
     tcase_add_test(unit.tests, everything_set);
     tcase_add_test(unit.tests, log_targets);
     tcase_add_test(unit.tests, off_values);
+    tcase_add_test(unit.tests, policies);
     tcase_add_test(unit.tests, paths_are_relative_to_the_file);
     tcase_add_test(unit.tests, installed_example);
     tcase_add_loop_test(unit.tests, fault, 0, sizeof faults / sizeof faults[0]);

@@ -45,10 +45,12 @@ static bool render_into(const struct zone *zone, const struct ask *ask, bool str
     } else {
         struct zone_match match;
         zone_lookup(zone, &query.key, &match);
-        while (answer_plan(&answer, zone, &match) == ANSWER_CHASE &&
+        const struct answer_zone source = {.zone = zone};
+        while (answer_plan(&answer, &source, &match) == ANSWER_CHASE &&
                names_under(answer.name.wire, zone->head->apex_name)) {
             zone_lookup(zone, answer.name.key, &match);
         }
+        answer_finish(&answer);
     }
     ck_assert(!answer.plan.failed);
     uint8_t *out = unit_guarded(size);

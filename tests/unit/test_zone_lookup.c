@@ -195,8 +195,7 @@ static struct zone *moved(struct zone *zone)
     copy->arena.capacity = zone->arena.used;
     memcpy(copy->arena.base, zone->arena.base, zone->arena.used);
     ck_assert_ptr_ne(copy->arena.base, zone->arena.base);
-    copy->head = arena_at(&copy->arena, 1);
-    copy->radix = arena_at(&copy->arena, copy->head->radix);
+    zone_settle(copy);
     zone_unref(zone);
     return copy;
 }

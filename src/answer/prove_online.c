@@ -1,0 +1,216 @@
+#include "answer/prove_online.h"
+
+#include <string.h>
+
+#include "answer/prove.h"
+#include "base/err.h"
+#include "dns/message.h"
+#include "dns/rrtype.h"
+#include "dnssec/denial.h"
+
+static const struct zone *step_zone(const struct answer_step *step)
+{
+    return step->source.zone;
+}
+
+/* The last `size` octets of the name that was asked for: an ancestor of it, or itself. */
+static const uint8_t *ancestor(const struct answer_step *step, size_t size)
+{
+    return step->name.wire + (step->name.place.size - size);
+}
+
+/* --- compact denial (RFC 9824) --- */
+
+/* The NSEC of an ancestor of the name (name_size its octets) or of the name itself, that says
+ * nothing of any other name. node: whose record it is; NULL where it is of no node. */
+static void add_compact(struct answer *a, const struct answer_step *step,
+                        const struct denial_types *types, const struct node *node, size_t size)
+{
+    void *memory = scratch_back(a->scratch, denial_room(types));
+    if (memory == NULL) {
+        a->plan.failed = true;
+        return;
+    }
+    uint8_t next[NAME_MAX_OCTETS];
+    denial_successor(ancestor(step, size), step_zone(step)->head->apex_name, next);
+    const struct rrset *nsec = denial_nsec(types, step->source.signing->denial_ttl, next, memory);
+    answer_prove(a, step, nsec, node, NULL, 0, (uint16_t)size);
+}
+
+static void prove_compact(struct answer *a, const struct answer_step *step)
+{
+    const struct zone_match *match = &step->match;
+    struct denial_types types = {.overlay = &step->source.signing->overlay};
+    size_t size = step->name.place.size;
+    switch (step->kind) {
+    case STEP_DATA:
+        return;
+    case STEP_REFERRAL:
+        types.node = match->cut;
+        add_compact(a, step, &types, match->cut, match->cut->name_size);
+        return;
+    case STEP_NODATA:
+        types.node = match->node != NULL ? match->node : match->wildcard;
+        add_compact(a, step, &types, match->node, size);
+        return;
+    case STEP_NXDOMAIN:
+        types.absent = true;
+        add_compact(a, step, &types, NULL, size);
+        if ((a->query->edns_flags & EDNS_CO) == 0) {
+            a->plan.rcode = RCODE_NOERROR;
+            a->plan.nxname = true;
+        }
+        return;
+    }
+}
+
+/* --- all modes --- */
+
+/* The NSEC of a member of the chain. */
+static const struct rrset *chain_nsec(struct answer *a, const struct answer_step *step,
+                                      const struct node *node)
+{
+    const struct signing *signing = step->source.signing;
+    void *memory = scratch_back(a->scratch, signing_room(signing, node));
+    if (memory == NULL) {
+        a->plan.failed = true;
+        return NULL;
+    }
+    return signing_rrset(signing, node, RRTYPE_NSEC, memory);
+}
+
+void prove_online_step(struct answer *a, const struct answer_step *step,
+                       struct nsec3_hasher *hasher)
+{
+    switch (step->source.signing->denial) {
+    case DENIAL_COMPACT:
+        a->plan.co = true;
+        prove_compact(a, step);
+        return;
+    case DENIAL_NSEC:
+        prove_nsec_step(a, step, chain_nsec);
+        return;
+    case DENIAL_NSEC3:
+        prove_lies(a, step, hasher);
+        return;
+    }
+}
+
+/* --- signatures --- */
+
+/* Whether the item's owner is a name that a wildcard stands for. */
+static bool is_expanded(const struct plan_item *item)
+{
+    const struct plan_place *name = &item->step->name.place;
+    return item->node != NULL && item->node == item->step->match.wildcard &&
+           item->place.base == name->base && item->place.position == name->position &&
+           item->owner_size == name->size;
+}
+
+/* What the item's signature covers; false where it has none. */
+static bool describe(const struct plan_item *item, struct sign_what *what)
+{
+    const struct answer_step *step = item->step;
+    const struct zone *zone = step_zone(step);
+    const struct node *node = item->node;
+    uint16_t type = item->rrset->type;
+    *what = (struct sign_what){.rrset = item->rrset, .ttl = rrset_ttl(item->rrset)};
+    bool compact = step->source.signing->denial == DENIAL_COMPACT;
+    if (node == NULL ? type == RRTYPE_NSEC || type == RRTYPE_NSEC3 : is_expanded(item) && compact) {
+        what->owner = item->prefix != NULL ? item->prefix : step->name.wire;
+        what->labels = (uint8_t)name_labels(what->owner);
+        return true;
+    }
+    if (node == NULL || !signing_covers(node, type)) {
+        return false;
+    }
+    if (type == RRTYPE_SOA) { /* that of a negative answer has a TTL of its own */
+        what->ttl = rrset_ttl(node_rrset(node, RRTYPE_SOA));
+    }
+    what->labels = signing_labels(zone, node);
+    what->key = signing_key_of(zone, node, type);
+    return true;
+}
+
+static void give(struct answer *a, struct plan_item *item, const uint8_t *run)
+{
+    size_t count;
+    size_t size = signing_run_size(item->step->source.signing, item->rrset->type, &count);
+    item->signatures = run;
+    item->signatures_size = (uint16_t)size;
+    item->signatures_count = (uint8_t)count;
+    a->plan.size += size;
+}
+
+static void request(struct answer *a, const struct sign_what *what, uint32_t item, uint8_t *run)
+{
+    struct sign_request *request = scratch_back(a->scratch, sizeof *request);
+    if (request == NULL) {
+        a->plan.failed = true;
+        return;
+    }
+    *request = (struct sign_request){
+        .next = a->requests,
+        .signing = a->plan.items[item].step->source.signing,
+        .what = *what,
+        .item = item,
+        .run = run,
+    };
+    a->requests = request;
+}
+
+unsigned prove_online_find(struct answer *a, struct sign_desk *desk, uint32_t now)
+{
+    unsigned found = 0;
+    uint32_t items = (uint32_t)a->plan.answer + a->plan.authority + a->plan.additional;
+    for (uint32_t i = 0; i < items && !a->plan.failed; i++) {
+        struct plan_item *item = &a->plan.items[i];
+        struct sign_what what;
+        if (item->step == NULL || item->step->source.signing == NULL || !describe(item, &what)) {
+            continue;
+        }
+        const struct signing *signing = item->step->source.signing;
+        size_t count;
+        uint8_t *run = scratch_back(a->scratch, signing_run_size(signing, what.rrset->type, &count));
+        if (run == NULL) {
+            a->plan.failed = true;
+        } else if (sign_desk_find(desk, signing, &what, now, run)) {
+            give(a, item, run);
+            found++;
+        } else {
+            request(a, &what, i, run);
+        }
+    }
+    return found;
+}
+
+void prove_online_retry(struct answer *a, struct sign_desk *desk, uint32_t now)
+{
+    struct sign_request **at = &a->requests;
+    while (*at != NULL) {
+        const struct sign_request *request = *at;
+        if (sign_desk_find(desk, request->signing, &request->what, now, request->run)) {
+            give(a, &a->plan.items[request->item], request->run);
+            *at = request->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+}
+
+int prove_online_make(struct answer *a, const struct sign_request *request, struct sign_desk *desk,
+                      uint32_t now)
+{
+    struct plan_item *item = &a->plan.items[request->item];
+    struct sign_what what = request->what;
+    uint8_t name[NAME_MAX_OCTETS];
+    if (what.owner == NULL) {
+        node_name(step_zone(item->step), item->node, name);
+        what.owner = name;
+    }
+    int made = sign_desk_make(desk, request->signing, &what, now, request->run);
+    if (made >= 0) {
+        give(a, item, request->run);
+    }
+    return made;
+}

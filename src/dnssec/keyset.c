@@ -1,0 +1,315 @@
+/*
+ * Reading and making key sets.
+ */
+#include "dnssec/keyset.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "dnssec/key_file.h"
+#include "dnssec/keyset_list.h"
+
+enum { PATH_ROOM = 4096 };
+
+/* ---- Directories ---- */
+
+/*
+ * Zones may be a hundred thousand with all their keys in one place: looking through that for each
+ * zone would be ten thousand million names. So it is read once, and sorted.
+ */
+struct keyset_directory {
+    char *path;
+    size_t count, room;
+    char **name;
+};
+
+static bool ends_with(const char *text, const char *suffix)
+{
+    size_t length = strlen(text), tail = strlen(suffix);
+    return length >= tail && strcmp(text + length - tail, suffix) == 0;
+}
+
+static int add_name(struct keyset_directory *directory, const char *name)
+{
+    if (directory->count == directory->room) {
+        size_t room = directory->room == 0 ? 64 : 2 * directory->room;
+        char **grown = realloc(directory->name, room * sizeof *grown);
+        if (grown == NULL) {
+            return RR_ENOMEM;
+        }
+        directory->name = grown;
+        directory->room = room;
+    }
+    char *copy = strdup(name);
+    if (copy == NULL) {
+        return RR_ENOMEM;
+    }
+    directory->name[directory->count++] = copy;
+    return RR_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_names(struct keyset_directory *directory, DIR *from, struct diag *diag)
+{
+    int error = RR_OK;
+    while (error == RR_OK) {
+        errno = 0;
+        const struct dirent *entry = readdir(from);
+        if (entry == NULL) {
+            break;
+        }
+        if (entry->d_name[0] == 'K' &&
+            (ends_with(entry->d_name, ".key") || ends_with(entry->d_name, ".dnskey"))) {
+            error = add_name(directory, entry->d_name);
+        }
+    }
+    if (error == RR_OK && errno != 0) {
+        diag_fault(diag, directory->path, 0, "%s", strerror(errno));
+        error = RR_EIO;
+    }
+    if (directory->count > 0) {
+        qsort(directory->name, directory->count, sizeof *directory->name, by_name);
+    }
+    return error;
+}
+
+int keyset_directory_read(const char *path, struct keyset_directory **result, struct diag *diag)
+{
+    struct keyset_directory *directory = calloc(1, sizeof *directory);
+    *result = NULL;
+    if (directory == NULL || (directory->path = strdup(path)) == NULL) {
+        free(directory);
+        return RR_ENOMEM;
+    }
+    DIR *from = opendir(path);
+    int error = RR_EIO;
+    if (from == NULL) {
+        diag_fault(diag, path, 0, "%s", strerror(errno));
+    } else {
+        error = list_names(directory, from, diag);
+        closedir(from);
+    }
+    if (error != RR_OK) {
+        keyset_directory_free(directory);
+        return error;
+    }
+    *result = directory;
+    return RR_OK;
+}
+
+void keyset_directory_free(struct keyset_directory *directory)
+{
+    if (directory == NULL) {
+        return;
+    }
+    for (size_t i = 0; i < directory->count; i++) {
+        free(directory->name[i]);
+    }
+    free(directory->name);
+    free(directory->path);
+    free(directory);
+}
+
+const char *keyset_directory_path(const struct keyset_directory *directory)
+{
+    return directory->path;
+}
+
+/* The index of the first name that is not before text. */
+static size_t lower_bound(const struct keyset_directory *directory, const char *text)
+{
+    size_t low = 0, high = directory->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(directory->name[middle], text) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+size_t keyset_directory_keys(const struct keyset_directory *directory, const uint8_t *zone,
+                             const char *const **names)
+{
+    char prefix[KEYFILE_NAME_MAX];
+    size_t length = keyfile_prefix(zone, prefix);
+    prefix[length++] = '+';
+    prefix[length] = '\0';
+    size_t first = lower_bound(directory, prefix), end = first;
+    while (end < directory->count && strncmp(directory->name[end], prefix, length) == 0 &&
+           ends_with(directory->name[end], ".key")) {
+        end++;
+    }
+    *names = (const char *const *)directory->name + first;
+    return end - first;
+}
+
+/* ---- Reading ---- */
+
+static struct keyset *new_keyset(const uint8_t *zone)
+{
+    struct keyset *keyset = calloc(1, sizeof *keyset);
+    size_t size = name_size(zone);
+    if (keyset == NULL) {
+        return NULL;
+    }
+    keyset->references = 1;
+    for (size_t i = 0; i < size; i++) {
+        keyset->zone[i] = name_lower(zone[i]);
+    }
+    return keyset;
+}
+
+/* Takes over the last key, which has been read or made: its CDS. */
+static int add_key(struct keyset *keyset)
+{
+    size_t index = keyset->count++;
+    return dnskey_ds(&keyset->key[index], DNSKEY_SHA256, keyset->cds[index]) == KEYSET_CDS_SIZE
+               ? RR_OK
+               : RR_ENOMEM;
+}
+
+/* Reads a key file; one more than there may be is told. */
+static int read_key(struct keyset *keyset, const char *path, int64_t now, struct diag *diag)
+{
+    struct dnskey key;
+    int error = keyfile_read(path, &key, diag);
+    if (error == RR_OK && keyset_state(&key, now) != KEYSET_REMOVED) {
+        if (keyset->count == KEYSET_KEYS_MAX) {
+            diag_fault(diag, path, 0, "the zone has more than %d keys that are not deleted",
+                       KEYSET_KEYS_MAX);
+            error = RR_EINVAL;
+        } else {
+            keyset->key[keyset->count] = key;
+            return add_key(keyset);
+        }
+    }
+    dnskey_clear(&key);
+    return error;
+}
+
+static int read_keys(const struct keyset_directory *directory, struct keyset *keyset, int64_t now,
+                     struct diag *diag)
+{
+    const char *const *names;
+    char path[PATH_ROOM];
+    size_t count = keyset_directory_keys(directory, keyset->zone, &names);
+    if (count > KEYSET_FILES_MAX) {
+        diag_fault(diag, directory->path, 0, "%zu files %s and the like, at most %d are read",
+                   count, names[0], KEYSET_FILES_MAX);
+        return RR_EINVAL;
+    }
+    int error = RR_OK;
+    for (size_t i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", directory->path, names[i]);
+        int one = read_key(keyset, path, now, diag);
+        error = one != RR_OK ? one : error;
+    }
+    return error;
+}
+
+static int read_offline(const struct keyset_directory *directory, struct keyset *keyset,
+                        struct diag *diag)
+{
+    char name[KEYFILE_NAME_MAX + 8], path[PATH_ROOM];
+    size_t length = keyfile_prefix(keyset->zone, name);
+    strcpy(name + length, "dnskey"); /* behind the zone's final dot */
+    size_t index = lower_bound(directory, name);
+    if (index == directory->count || strcmp(directory->name[index], name) != 0) {
+        return RR_OK;
+    }
+    snprintf(path, sizeof path, "%s/%s", directory->path, name);
+    return keyset_offline_read(path, keyset->zone, &keyset->offline, diag);
+}
+
+int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, int64_t now,
+                struct keyset **result, struct diag *diag)
+{
+    struct keyset *keyset = new_keyset(zone);
+    *result = NULL;
+    if (keyset == NULL) {
+        diag_fault(diag, directory->path, 0, "%s", rr_strerror(RR_ENOMEM));
+        return RR_ENOMEM;
+    }
+    int error = read_keys(directory, keyset, now, diag);
+    if (error == RR_OK) {
+        error = read_offline(directory, keyset, diag);
+    }
+    if (error != RR_OK) {
+        keyset_unref(keyset);
+        return error;
+    }
+    *result = keyset;
+    return RR_OK;
+}
+
+/* ---- Making ---- */
+
+static void tell_make(const char *path, const uint8_t *zone, int error, struct diag *diag)
+{
+    char name[NAME_MAX_TEXT];
+    name_to_text(zone, name);
+    diag_fault(diag, path, 0, "no key can be made for %s: %s", name,
+               error == RR_EIO ? strerror(errno) : rr_strerror(error));
+}
+
+int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_t now,
+                struct keyset **result, char *ds, struct diag *diag)
+{
+    int64_t times[DNSKEY_EVENTS];
+    struct keyset *keyset = new_keyset(zone);
+    int error = RR_ENOMEM;
+    *result = NULL;
+    for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
+        times[event] = event <= DNSKEY_ACTIVATE ? now : DNSKEY_UNSET;
+    }
+    if (keyset != NULL) {
+        error =
+            keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times, &keyset->key[0]);
+    }
+    if (error != RR_OK) {
+        tell_make(path, zone, error, diag);
+        if (keyset != NULL) {
+            dnskey_clear(&keyset->key[0]);
+        }
+    } else {
+        error = add_key(keyset);
+    }
+    if (error == RR_OK) {
+        error = dnskey_ds_text(&keyset->key[0], DNSKEY_SHA256, ds);
+    }
+    if (error != RR_OK) {
+        keyset_unref(keyset);
+        return error;
+    }
+    *result = keyset;
+    return RR_OK;
+}
+
+struct keyset *keyset_ref(struct keyset *keyset)
+{
+    keyset->references++;
+    return keyset;
+}
+
+void keyset_unref(struct keyset *keyset)
+{
+    if (keyset == NULL || --keyset->references > 0) {
+        return;
+    }
+    for (size_t i = 0; i < keyset->count; i++) {
+        dnskey_clear(&keyset->key[i]);
+    }
+    keyset_offline_free(keyset->offline);
+    free(keyset);
+}

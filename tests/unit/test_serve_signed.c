@@ -1,0 +1,342 @@
+/*
+ * Signing in batches: what is ready leaves first, what is over the budget is turned away or, for
+ * who has a cookie, is not; the clock may jump.
+ */
+#include <ldns/ldns.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "dns/message.h"
+#include "dns/wire.h"
+#include "dnssec/signing.h"
+#include "key_aid.h"
+#include "make_world.h"
+#include "make_zone.h"
+#include "names.h"
+#include "serve/cookie.h"
+#include "unit.h"
+
+static const uint8_t apex[] = "\7example\4test";
+
+enum { YEAR = 365 * 86400, ROOM = 4096 };
+
+static struct dnssec_policy policy;
+static struct world *world;
+static struct desk desk;
+static uint8_t answers[SERVE_BATCH][ROOM];
+static struct ask asks[SERVE_BATCH];
+static struct serve_request requests[SERVE_BATCH];
+
+/* A world of one zone that is signed by a key of this algorithm. */
+static void open_world(enum dnssec_denial denial, uint8_t algorithm)
+{
+    const uint8_t *name = apex;
+    struct zone *zone = make_zone("example.test.", MAKE_APEX "www A 192.0.2.1\n"
+                                                             "*.wild A 192.0.2.2\n"
+                                                             "b.ent TXT x\n");
+    struct settings settings = make_settings();
+    struct keyset *keyset;
+    struct diag diag = {0};
+    char ds[DNSKEY_DS_TEXT];
+    key_directory_make();
+    policy = (struct dnssec_policy){.denial = denial,
+                                    .lifetime = 14 * 86400,
+                                    .refresh = 7 * 86400,
+                                    .inception_offset = 3600,
+                                    .dnskey_ttl = 3600};
+    ck_assert_int_eq(
+        keyset_make(key_directory, apex, algorithm, DESK_WALL, &keyset, ds, &diag), RR_OK);
+    world = make_world(&settings, &name, &zone, 1);
+    ck_assert_int_eq(
+        signing_new(&policy, keyset, DESK_WALL, zone, NULL, &world->zones[0].signing), RR_OK);
+    keyset_unref(keyset);
+    desk = desk_new();
+}
+
+static void close_world(void)
+{
+    desk_free(&desk);
+    world_free(world);
+    key_directory_remove();
+}
+
+static uint64_t count_of(enum counter counter)
+{
+    return counter_get(desk.counters, counter);
+}
+
+/* The nth question of a batch, with DO. */
+static void put(size_t n, const char *name, uint16_t type)
+{
+    asks[n] = ask_for(name, type);
+    ask_opt(&asks[n], 1232, EDNS_DO);
+}
+
+/* Gives the nth question a cookie that the server made. */
+static void put_cookie(size_t n)
+{
+    static const uint8_t client[] = "a client";
+    uint8_t cookie[COOKIE_SIZE];
+    struct query q = {.cookie = client, .cookie_size = 8};
+    cookie_check(&world->settings, &q, desk_client(), DESK_WALL, cookie);
+    ask_option(&asks[n], EDNS_COOKIE, cookie, COOKIE_SIZE);
+}
+
+static void serve_all(size_t count, uint32_t wall)
+{
+    for (size_t i = 0; i < count; i++) {
+        requests[i] = (struct serve_request){
+            .in = asks[i].data,
+            .in_size = asks[i].size,
+            .peer = desk_client(),
+            .out = answers[i],
+            .out_size = ROOM,
+        };
+    }
+    ck_assert_uint_eq(serve_batch(desk.serve, world, requests, count, NULL, wall), count);
+}
+
+static bool is_truncated(size_t n)
+{
+    return (wire_get_u16(answers[n] + 2) & FLAG_TC) != 0;
+}
+
+/* The nth answer, read by ldns; to be freed. */
+static ldns_pkt *packet_of(size_t n)
+{
+    ldns_pkt *packet;
+    ck_assert_int_eq(requests[n].verdict, SERVE_SEND);
+    ck_assert_int_eq(ldns_wire2pkt(&packet, answers[n], requests[n].out_size), LDNS_STATUS_OK);
+    return packet;
+}
+
+/* All signatures of the nth answer are there, and good at the time. */
+static void expect_signed_at(size_t n, uint32_t wall, size_t least)
+{
+    ldns_pkt *packet = packet_of(n);
+    ldns_rr_list *all = ldns_pkt_all_noquestion(packet);
+    size_t found = 0;
+    for (size_t i = 0; i < ldns_rr_list_rr_count(all); i++) {
+        const ldns_rr *rr = ldns_rr_list_rr(all, i);
+        if (ldns_rr_get_type(rr) == LDNS_RR_TYPE_RRSIG) {
+            ck_assert_uint_le(ldns_rdf2native_int32(ldns_rr_rrsig_inception(rr)), wall);
+            ck_assert_uint_gt(ldns_rdf2native_int32(ldns_rr_rrsig_expiration(rr)), wall);
+            found++;
+        }
+    }
+    ck_assert_uint_ge(found, least);
+    ldns_rr_list_deep_free(all);
+    ldns_pkt_free(packet);
+}
+
+/* ---- Ready ones first ---- */
+
+START_TEST(ready_answers_leave_first)
+{
+    open_world(DENIAL_COMPACT, DNSKEY_ECDSAP256SHA256);
+    put(0, "www.example.test.", RRTYPE_A);
+    serve_all(1, DESK_WALL);
+    ck_assert_int_eq(requests[0].verdict, SERVE_LATER);
+    ck_assert(serve_has_later(desk.serve));
+    ck_assert_uint_eq(serve_later(desk.serve, world, requests, 1, 0, DESK_WALL), 1);
+    expect_signed_at(0, DESK_WALL, 1);
+    ck_assert(!serve_has_later(desk.serve));
+
+    put(0, "none.example.test.", RRTYPE_A);
+    put(1, "www.example.test.", RRTYPE_A);
+    asks[2] = ask_for("none.example.test.", RRTYPE_A); /* without DO: nothing to sign */
+    put(3, "WWW.example.test.", RRTYPE_A);
+    serve_all(4, DESK_WALL);
+    ck_assert_int_eq(requests[0].verdict, SERVE_LATER);
+    expect_signed_at(1, DESK_WALL, 1);
+    ck_assert_int_eq(requests[2].verdict, SERVE_SEND);
+    ck_assert_uint_eq(wire_get_u16(answers[2] + 2) & 15, RCODE_NXDOMAIN);
+    expect_signed_at(3, DESK_WALL, 1);
+    /* SOA and the NSEC of a name that isn't there. */
+    ck_assert_uint_eq(serve_later(desk.serve, world, requests, 4, 0, DESK_WALL), 2);
+    expect_signed_at(0, DESK_WALL, 2);
+    for (size_t i = 1; i < 4; i++) {
+        ck_assert_int_eq(requests[i].verdict, SERVE_DROP); /* not to be sent twice */
+    }
+    ck_assert_uint_eq(count_of(COUNTER_signatures_made), 3);
+    ck_assert_uint_eq(count_of(COUNTER_signing_later), 2);
+    ck_assert_uint_eq(count_of(COUNTER_answers_nxname), 1);
+    close_world();
+}
+END_TEST
+
+/* The same question again needs nothing, whatever it was; over a stream nothing is left. */
+START_TEST(asked_again)
+{
+    static const char *const names[] = {"www.example.test.", "none.example.test.",
+                                        "x.wild.example.test.", "ent.example.test."};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (unsigned round = 0; round < 2; round++) {
+            for (size_t i = 0; i < 4; i++) {
+                put(i, names[i], RRTYPE_A);
+            }
+            serve_all(4, DESK_WALL);
+            ck_assert(serve_has_later(desk.serve) == (round == 0));
+            if (round == 0) {
+                serve_later(desk.serve, world, requests, 4, 0, DESK_WALL);
+            }
+            for (size_t i = 0; i < 4; i++) {
+                expect_signed_at(i, DESK_WALL, 1);
+            }
+        }
+        uint64_t made = count_of(COUNTER_signatures_made);
+        put(0, "www.example.test.", RRTYPE_TXT);
+        ck_assert(desk_ask(&desk, world, &asks[0], true));
+        ck_assert_uint_ge(wire_get_u16(desk.answer + 8), 4); /* SOA, denial, and theirs */
+        ck_assert_uint_ge(count_of(COUNTER_signatures_made), made);
+        close_world();
+    }
+}
+END_TEST
+
+/* ---- The budget ---- */
+
+static void put_flood(size_t count)
+{
+    static unsigned number;
+    for (size_t i = 0; i < count; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "flood%u.example.test.", number++);
+        put(i, name, RRTYPE_A);
+    }
+}
+
+START_TEST(many_wait_and_nothing_is_signed)
+{
+    open_world(DENIAL_COMPACT, DNSKEY_ECDSAP256SHA256);
+    put_flood(SERVE_BATCH);
+    put_cookie(7);
+    serve_all(SERVE_BATCH, DESK_WALL);
+    ck_assert_uint_eq(serve_later(desk.serve, world, requests, SERVE_BATCH, 100000, DESK_WALL), 2);
+    for (size_t i = 0; i < SERVE_BATCH; i++) {
+        ck_assert_int_eq(requests[i].verdict, SERVE_SEND);
+        ck_assert(is_truncated(i) == (i != 7));
+        if (i != 7) { /* no records but the OPT */
+            ck_assert_uint_eq(wire_get_u16(answers[i] + 6), 0);
+            ck_assert_uint_eq(wire_get_u16(answers[i] + 8), 0);
+            ck_assert_uint_eq(wire_get_u16(answers[i] + 10), 1);
+        }
+    }
+    expect_signed_at(7, DESK_WALL, 2);
+    ck_assert_uint_eq(count_of(COUNTER_signing_refused), SERVE_BATCH - 1);
+    ck_assert_uint_eq(count_of(COUNTER_signing_beyond), 1);
+    ck_assert_uint_eq(count_of(COUNTER_answers_truncated), SERVE_BATCH - 1);
+    /* Over TCP it is signed, whatever else goes on. */
+    ck_assert(desk_ask(&desk, world, &asks[0], true));
+    ck_assert_uint_eq(wire_get_u16(desk.answer + 8), 4);
+    close_world();
+}
+END_TEST
+
+START_TEST(few_wait_and_all_are_signed)
+{
+    open_world(DENIAL_COMPACT, DNSKEY_ECDSAP256SHA256);
+    put_flood(SERVE_BATCH);
+    serve_all(SERVE_BATCH, DESK_WALL);
+    serve_later(desk.serve, world, requests, SERVE_BATCH, 0, DESK_WALL);
+    for (size_t i = 0; i < SERVE_BATCH; i++) {
+        ck_assert(!is_truncated(i));
+        expect_signed_at(i, DESK_WALL, 2);
+    }
+    ck_assert_uint_eq(count_of(COUNTER_signing_refused), 0);
+    close_world();
+}
+END_TEST
+
+/* An algorithm that costs more has fewer signatures in its budget. */
+START_TEST(costs_count)
+{
+    open_world(DENIAL_COMPACT, DNSKEY_ECDSAP384SHA384);
+    put_flood(SERVE_BATCH);
+    serve_all(SERVE_BATCH, DESK_WALL);
+    unsigned cost = serve_later(desk.serve, world, requests, SERVE_BATCH, 0, DESK_WALL);
+    ck_assert_uint_gt(count_of(COUNTER_signing_refused), SERVE_BATCH / 2);
+    ck_assert_uint_le(cost, 200);
+    close_world();
+}
+END_TEST
+
+/* ---- Clocks ---- */
+
+START_TEST(clock_jumps)
+{
+    static const int64_t jumps[] = {0, YEAR, 0, -YEAR, 0, 13 * 86400, 10 * 86400, 0};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (size_t j = 0; j < sizeof jumps / sizeof jumps[0]; j++) {
+            uint32_t wall = (uint32_t)(DESK_WALL + jumps[j]);
+            put(0, "www.example.test.", RRTYPE_A);
+            put(1, "none.example.test.", RRTYPE_A);
+            put(2, "example.test.", RRTYPE_DNSKEY);
+            put(3, "www.example.test.", RRTYPE_MX);
+            serve_all(4, wall);
+            if (serve_has_later(desk.serve)) {
+                bool left[4];
+                for (size_t i = 0; i < 4; i++) {
+                    left[i] = requests[i].verdict == SERVE_LATER;
+                }
+                serve_later(desk.serve, world, requests, 4, 0, wall);
+                for (size_t i = 0; i < 4; i++) {
+                    requests[i].verdict = left[i] ? requests[i].verdict : SERVE_SEND;
+                }
+            }
+            for (size_t i = 0; i < 4; i++) {
+                expect_signed_at(i, wall, 1);
+            }
+        }
+        close_world();
+    }
+}
+END_TEST
+
+/* ---- What does not fit ---- */
+
+/* Whatever the size: TC, or every RRset that is there has its signatures. */
+START_TEST(never_without_signatures)
+{
+    open_world(DENIAL_NSEC3, DNSKEY_ECDSAP256SHA256);
+    unsigned truncated = 0;
+    for (uint16_t size = 512; size < 1232; size = (uint16_t)(size + 9)) {
+        asks[0] = ask_for("a.b.c.none.example.test.", RRTYPE_A);
+        ask_opt(&asks[0], size, EDNS_DO);
+        serve_all(1, DESK_WALL);
+        if (serve_has_later(desk.serve)) {
+            serve_later(desk.serve, world, requests, 1, 0, DESK_WALL);
+        }
+        ck_assert_uint_le(requests[0].out_size, size);
+        ldns_pkt *packet = packet_of(0);
+        const ldns_rr_list *list = ldns_pkt_authority(packet);
+        size_t signatures = 0, count = ldns_rr_list_rr_count(list);
+        for (size_t i = 0; i < count; i++) {
+            signatures += ldns_rr_get_type(ldns_rr_list_rr(list, i)) == LDNS_RR_TYPE_RRSIG;
+        }
+        ck_assert_uint_eq(signatures * 2, count);
+        ck_assert(ldns_pkt_tc(packet) == (count < 8)); /* SOA and three NSEC3 */
+        truncated += ldns_pkt_tc(packet) ? 1 : 0;
+        ldns_pkt_free(packet);
+    }
+    ck_assert_uint_gt(truncated, 0);
+    close_world();
+}
+END_TEST
+
+int main(void)
+{
+    struct unit unit = unit_begin("serve_signed");
+    tcase_set_timeout(unit.tests, 60);
+    tcase_add_test(unit.tests, ready_answers_leave_first);
+    tcase_add_test(unit.tests, asked_again);
+    tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
+    tcase_add_test(unit.tests, few_wait_and_all_are_signed);
+    tcase_add_test(unit.tests, costs_count);
+    tcase_add_test(unit.tests, clock_jumps);
+    tcase_add_test(unit.tests, never_without_signatures);
+    return unit_end(&unit);
+}
