@@ -63,6 +63,7 @@ static int load(const char *path, const char *origin, struct zone **zone,
     struct diag diag = {0};
     struct zone_scratch scratch = {0};
     int error = zone_load(&scratch, path, apex, crew_cpus(), zone, sources, &diag);
+    zone_scratch_free(&scratch);
     report_print(&diag, stderr);
     if (error != RR_OK && diag.faults == 0) {
         fprintf(stderr, "%s: %s\n", path, rr_strerror(error));
