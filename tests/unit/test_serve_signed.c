@@ -196,6 +196,36 @@ START_TEST(asked_again)
 }
 END_TEST
 
+/* An NSEC that is asked for is an answer. A denial with it would say that it is there itself. */
+START_TEST(nsec_by_type)
+{
+    static const char *const names[] = {"example.test.", "www.example.test.", "*.wild.example.test.",
+                                        "none.example.test.", "ent.example.test."};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (size_t i = 0; i < 5; i++) {
+            put(i, names[i], RRTYPE_NSEC);
+        }
+        asks[5] = ask_for("none.example.test.", RRTYPE_NSEC);
+        ask_opt(&asks[5], 1232, EDNS_DO | EDNS_CO);
+        serve_all(6, DESK_WALL);
+        serve_later(desk.serve, world, requests, 6, 0, DESK_WALL);
+        for (size_t i = 0; i < 6; i++) {
+            bool given = mode == DENIAL_COMPACT ? i < 5 : mode == DENIAL_NSEC && i < 3;
+            ldns_pkt *packet = packet_of(i);
+            ck_assert_uint_eq(ldns_pkt_ancount(packet), given ? 2 : 0);
+            ck_assert(!given || ldns_pkt_nscount(packet) == 0);
+            ck_assert(given || ldns_pkt_nscount(packet) >= 4);
+            ck_assert_uint_eq(ldns_pkt_get_rcode(packet),
+                              i == 5 || (i == 3 && !given) ? LDNS_RCODE_NXDOMAIN
+                                                           : LDNS_RCODE_NOERROR);
+            ldns_pkt_free(packet);
+        }
+        close_world();
+    }
+}
+END_TEST
+
 /* ---- The budget ---- */
 
 static void put_flood(size_t count)
@@ -333,6 +363,7 @@ int main(void)
     tcase_set_timeout(unit.tests, 60);
     tcase_add_test(unit.tests, ready_answers_leave_first);
     tcase_add_test(unit.tests, asked_again);
+    tcase_add_test(unit.tests, nsec_by_type);
     tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
     tcase_add_test(unit.tests, costs_count);
