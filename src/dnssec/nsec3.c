@@ -49,7 +49,9 @@ bool nsec3_hash(struct nsec3_hasher *hasher, const struct nsec3_params *params,
         input[i] = name_lower(name[i]);
     }
     for (unsigned round = 0; round <= params->iterations; round++) {
-        memcpy(input + size, params->salt, params->salt_size);
+        if (params->salt_size > 0) { /* else there may be none to point to */
+            memcpy(input + size, params->salt, params->salt_size);
+        }
         if (EVP_DigestInit_ex2(hasher->context, NULL, NULL) != 1 ||
             EVP_DigestUpdate(hasher->context, input, size + params->salt_size) != 1 ||
             EVP_DigestFinal_ex(hasher->context, hash, NULL) != 1) {
