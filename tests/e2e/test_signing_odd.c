@@ -53,6 +53,9 @@ static const struct {
                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa."
                "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.star.\n"
+               "@ NSEC3PARAM 1 0 5 ab\n@ CDS 0 0 0 00\n@ NSEC x A\n" /* left of another's signing */
+               "stray A 192.0.2.15\nstray NSEC x MX\nstray RRSIG A 13 2 3600 1 0 1 @ AA==\n"
+               "stray CDS 0 0 0 00\n"
                "loop CNAME loop2\nloop2 CNAME loop\n"
                "c1 CNAME c2\nc2 CNAME c3\nc3 CNAME c4\nc4 CNAME c5\nc5 CNAME c6\nc6 CNAME x.none\n"},
     [CAPITALS] = {"Capitals.", APEX "WWW A 192.0.2.11\nB.Ent A 192.0.2.12\n*.Wild A 192.0.2.13\n"
@@ -160,6 +163,9 @@ static const struct {
     {"a.types.", "L32", 0}, {"a.types.", "LP", 0}, {"a.types.", "EUI48", 0},
     {"a.types.", "URI", 0}, {"a.types.", "CAA", 0}, {"a.types.", "TYPE65281", 0},
     {"a.types.", "TXT", 0}, {"a.types.", "AAAA", 0}, {"a.types.", "TYPE65280", 0},
+    {"types.", "NSEC3PARAM", 0}, {"types.", "CDS", 0}, {"types.", "NSEC", 0}, {"types.", "A", 0},
+    {"stray.types.", "NSEC", 0}, {"stray.types.", "A", 0}, {"stray.types.", "TXT", 0},
+    {"stray.types.", "CDS", 0},
     {"capitals.", "SOA", 0}, {"CAPITALS.", "DNSKEY", 0}, {"www.capitals.", "A", 0},
     {"wWw.capitalS.", "AAAA", 0}, {"ENT.capitals.", "A", 0}, {"B.ENT.capitals.", "A", 0},
     {"x.wild.capitals.", "A", 0}, {"X.WILD.capitals.", "TXT", 0}, {"ALIAS.capitals.", "A", 0},

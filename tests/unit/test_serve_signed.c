@@ -34,7 +34,11 @@ static void open_world(enum dnssec_denial denial, uint8_t algorithm)
     const uint8_t *name = apex;
     struct zone *zone = make_zone("example.test.", MAKE_APEX "www A 192.0.2.1\n"
                                                              "*.wild A 192.0.2.2\n"
-                                                             "b.ent TXT x\n");
+                                                             "b.ent TXT x\n"
+                                                             "@ NSEC3PARAM 1 0 5 ab\n"
+                                                             "stray A 192.0.2.3\n"
+                                                             "stray NSEC www MX\n"
+                                                             "stray RRSIG A 13 3 3600 1 0 1 @ AA==\n");
     struct settings settings = make_settings();
     struct keyset *keyset;
     struct diag diag = {0};
@@ -226,6 +230,28 @@ START_TEST(nsec_by_type)
 }
 END_TEST
 
+/* What a file has left of another's signing is not told: there would be two NSEC of a name. */
+START_TEST(not_the_files_own)
+{
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        put(0, "stray.example.test.", RRTYPE_NSEC);
+        put(1, "stray.example.test.", RRTYPE_RRSIG);
+        put(2, "example.test.", RRTYPE_NSEC3PARAM);
+        serve_all(3, DESK_WALL);
+        serve_later(desk.serve, world, requests, 3, 0, DESK_WALL);
+        ldns_pkt *packet = packet_of(0);
+        char *text = ldns_pkt2str(packet);
+        ck_assert_ptr_null(strstr(text, " MX"));
+        free(text);
+        ldns_pkt_free(packet);
+        ck_assert_uint_eq(wire_get_u16(answers[1] + 6), 0);
+        ck_assert_uint_eq(wire_get_u16(answers[2] + 6), mode == DENIAL_NSEC3 ? 2 : 0);
+        close_world();
+    }
+}
+END_TEST
+
 /* ---- The budget ---- */
 
 static void put_flood(size_t count)
@@ -364,6 +390,7 @@ int main(void)
     tcase_add_test(unit.tests, ready_answers_leave_first);
     tcase_add_test(unit.tests, asked_again);
     tcase_add_test(unit.tests, nsec_by_type);
+    tcase_add_test(unit.tests, not_the_files_own);
     tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
     tcase_add_test(unit.tests, costs_count);
