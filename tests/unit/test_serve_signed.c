@@ -319,6 +319,27 @@ START_TEST(costs_count)
 }
 END_TEST
 
+/* One answer may cost more than a batch's budget; who asks alone gets it all the same. */
+START_TEST(the_first_is_signed)
+{
+    static const uint8_t algorithms[] = {DNSKEY_ECDSAP384SHA384, DNSKEY_RSASHA256, DNSKEY_ED448};
+    for (size_t i = 0; i < sizeof algorithms; i++) {
+        open_world(DENIAL_NSEC3, algorithms[i]);
+        put(0, "a.none.example.test.", RRTYPE_A);
+        put(1, "b.none2.example.test.", RRTYPE_A);
+        serve_all(2, DESK_WALL);
+        serve_later(desk.serve, world, requests, 2, 0, DESK_WALL);
+        ck_assert_uint_ge(count_of(COUNTER_signatures_made), 4);
+        ck_assert_uint_eq(count_of(COUNTER_signing_refused), 1);
+        put_flood(1);
+        serve_all(1, DESK_WALL);
+        serve_later(desk.serve, world, requests, 1, 1000, DESK_WALL); /* others wait */
+        ck_assert_uint_eq(count_of(COUNTER_signing_refused), 2);
+        close_world();
+    }
+}
+END_TEST
+
 /* ---- Clocks ---- */
 
 START_TEST(clock_jumps)
@@ -394,6 +415,7 @@ int main(void)
     tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
     tcase_add_test(unit.tests, costs_count);
+    tcase_add_test(unit.tests, the_first_is_signed);
     tcase_add_test(unit.tests, clock_jumps);
     tcase_add_test(unit.tests, never_without_signatures);
     return unit_end(&unit);
