@@ -3,13 +3,19 @@
  * name with capitals, every record type. One after another with each kind of denial, by the same
  * keys, as validators see them that know the root's key alone.
  */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
 
 #include "harness.h"
 #include "packet.h"
 #include "resolver.h"
+#include "transport.h"
 
 enum { COMPACT, NSEC, NSEC3, MODES };
 static const char *const modes[MODES] = {"compact", "nsec", "nsec3"};
@@ -65,14 +71,15 @@ static const struct {
 
 /* ---- The zones ---- */
 
-static void write_zones(void)
+static void write_zones(unsigned version)
 {
     for (size_t i = 0; i < ZONES; i++) {
         const char *more = "";
         for (size_t j = 0; i == ROOT && j < SIGNED; j++) {
             more = format_text("%s%s\n", more, j != ROOT ? zones[j].ds : "");
         }
-        file_printf(format_text("%s/files/%zu", server.dir, i), "%s%s", texts[i].text, more);
+        file_printf(format_text("%s/files/%zu", server.dir, i), "%s%sversion TXT %u\n",
+                    texts[i].text, more, version);
     }
 }
 
@@ -95,7 +102,7 @@ static void begin(void)
     const char *keys = format_text("%s/keys", server.dir);
     dir_make(keys);
     dir_make(format_text("%s/files", server.dir));
-    write_zones();
+    write_zones(1);
     configure(COMPACT);
     daemon_start(&server);
     for (size_t i = 0; i < SIGNED; i++) {
@@ -107,7 +114,7 @@ static void begin(void)
     for (size_t i = ROOT + 1; i < SIGNED; i++) {
         zones[i].anchor[0] = '\0';
     }
-    write_zones();
+    write_zones(1);
     control_reload_ok(&server);
 }
 
@@ -244,6 +251,89 @@ START_TEST(validates)
 }
 END_TEST
 
+/* ---- Under load ---- */
+
+enum { FLOODS = 3, ROUNDS = 12 };
+
+/* Asks on and on, for names that are there and, every other time, for one that never was. */
+struct flood {
+    pthread_t thread;
+    int fd;
+    unsigned seed, answered;
+    atomic_bool stop;
+    struct {
+        size_t size;
+        uint8_t octets[512];
+    } messages[QUESTIONS + 1];
+};
+
+static void *flood_run(void *argument)
+{
+    struct flood *f = argument;
+    uint8_t answer[4096];
+    for (unsigned n = 0; !f->stop; n++) {
+        size_t i = n % 2 == 0 ? (size_t)rand_r(&f->seed) % QUESTIONS : QUESTIONS;
+        uint8_t message[512];
+        memcpy(message, f->messages[i].octets, sizeof message);
+        message[0] = (uint8_t)n;
+        for (size_t at = 13; i == QUESTIONS && at < 21; at++) { /* the first label */
+            message[at] = (uint8_t)('a' + rand_r(&f->seed) % 26);
+        }
+        ssize_t sent = send(f->fd, message, f->messages[i].size, 0);
+        f->answered += sent > 0 && recv(f->fd, answer, sizeof answer, 0) > 0;
+    }
+    return NULL;
+}
+
+static void flood_begin(struct flood *f, unsigned seed)
+{
+    *f = (struct flood){.seed = seed, .fd = udp_open(NULL, "127.0.0.1", server.port)};
+    for (size_t i = 0; i <= QUESTIONS; i++) {
+        struct query_spec query = i < QUESTIONS ? query_for(questions[i].name, questions[i].type)
+                                                : query_for("random00.none.types.", "A");
+        query.edns = true;
+        query.edns_size = 1232;
+        query.edns_flags = 0x8000;
+        f->messages[i].size = query_write(&query, 0, f->messages[i].octets);
+    }
+    const struct timeval wait = {.tv_usec = 100000};
+    setsockopt(f->fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof wait);
+    ck_assert_int_eq(pthread_create(&f->thread, NULL, flood_run, f), 0);
+}
+
+static unsigned flood_end(struct flood *f)
+{
+    f->stop = true;
+    pthread_join(f->thread, NULL);
+    close(f->fd);
+    return f->answered;
+}
+
+/* Other versions of the zones, other denials, while all of them are asked for. */
+START_TEST(changes_under_load)
+{
+    static struct flood floods[FLOODS];
+    for (unsigned i = 0; i < FLOODS; i++) {
+        flood_begin(&floods[i], i + 1);
+    }
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        size_t mode = round / 2 % MODES;
+        configure(mode);
+        write_zones(round + 2);
+        control_reload_ok(&server);
+        for (size_t i = round; i < QUESTIONS; i += ROUNDS) {
+            ldns_says(mode, i);
+        }
+    }
+    unsigned answered = 0;
+    for (unsigned i = 0; i < FLOODS; i++) {
+        answered += flood_end(&floods[i]);
+    }
+    ck_assert_uint_gt(answered, 100);
+    ck_assert_int_eq(daemon_counter(&server, "signatures_failed"), 0);
+}
+END_TEST
+
 static Suite *suite(void)
 {
     Suite *s = suite_create("signing_odd");
@@ -251,6 +341,7 @@ static Suite *suite(void)
     tcase_add_unchecked_fixture(t, begin, end);
     tcase_set_timeout(t, 0);
     tcase_add_loop_test(t, validates, 0, MODES);
+    tcase_add_test(t, changes_under_load);
     suite_add_tcase(s, t);
     return s;
 }
