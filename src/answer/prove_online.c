@@ -131,6 +131,14 @@ static bool is_expanded(const struct plan_item *item)
            item->owner_size == name->size;
 }
 
+/* Labels of a name that may well begin with "*", whether or not there is a wildcard (RFC 4034 section
+ * 3.1.3). */
+static uint8_t signed_labels(const uint8_t *name)
+{
+    bool star = name[0] == 1 && name[1] == '*';
+    return (uint8_t)(name_labels(name) - star);
+}
+
 /* What the item's signature covers; false where it has none. */
 static bool describe(const struct plan_item *item, struct sign_what *what)
 {
@@ -142,7 +150,7 @@ static bool describe(const struct plan_item *item, struct sign_what *what)
     bool compact = step->source.signing->denial == DENIAL_COMPACT;
     if (node == NULL ? type == RRTYPE_NSEC || type == RRTYPE_NSEC3 : is_expanded(item) && compact) {
         what->owner = item->prefix != NULL ? item->prefix : step->name.wire;
-        what->labels = (uint8_t)name_labels(what->owner);
+        what->labels = signed_labels(what->owner);
         return true;
     }
     if (node == NULL || !signing_covers(node, type)) {

@@ -230,6 +230,39 @@ START_TEST(nsec_by_type)
 }
 END_TEST
 
+/* Labels as RRSIG counts them: no "*" at the beginning of a name, be it a wildcard's or not. */
+START_TEST(labels_of_stars)
+{
+    static const struct {
+        const char *name;
+        uint8_t compact, others;
+    } asked[] = {{"*.wild.example.test.", 3, 3},   {"x.wild.example.test.", 4, 3},
+                 {"*.x.wild.example.test.", 4, 3}, {"*.none.example.test.", 3, 0},
+                 {"x.*.none.example.test.", 5, 0}};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (size_t i = 0; i < 5; i++) {
+            put(i, asked[i].name, RRTYPE_A);
+        }
+        serve_all(5, DESK_WALL);
+        serve_later(desk.serve, world, requests, 5, 0, DESK_WALL);
+        for (size_t i = 0; i < 5; i++) {
+            uint8_t expected = mode == DENIAL_COMPACT ? asked[i].compact : asked[i].others;
+            ldns_pkt *packet = packet_of(i);
+            const ldns_rr_list *list = ldns_pkt_ancount(packet) > 0 ? ldns_pkt_answer(packet)
+                                                                    : ldns_pkt_authority(packet);
+            const ldns_rr *last = ldns_rr_list_rr(list, ldns_rr_list_rr_count(list) - 1);
+            ck_assert_int_eq(ldns_rr_get_type(last), LDNS_RR_TYPE_RRSIG);
+            if (expected != 0) { /* else what is last is no record of the name */
+                ck_assert_uint_eq(ldns_rdf2native_int8(ldns_rr_rrsig_labels(last)), expected);
+            }
+            ldns_pkt_free(packet);
+        }
+        close_world();
+    }
+}
+END_TEST
+
 /* What a file has left of another's signing is not told: there would be two NSEC of a name. */
 START_TEST(not_the_files_own)
 {
@@ -411,6 +444,7 @@ int main(void)
     tcase_add_test(unit.tests, ready_answers_leave_first);
     tcase_add_test(unit.tests, asked_again);
     tcase_add_test(unit.tests, nsec_by_type);
+    tcase_add_test(unit.tests, labels_of_stars);
     tcase_add_test(unit.tests, not_the_files_own);
     tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
