@@ -258,6 +258,7 @@ static const struct question {
     {"x.wildalias.", "AAAA", 0, 0, 0},
     {"x.wildalias.", "CNAME", 0, 0, 0},
     {"nothere.", "A", NX | DENIED, 0, 0},
+    {"*.nothere.", "A", NX, 0, 0},
     {"0.", "A", NX | DENIED, 0, 0},
     {"zzzz.", "TXT", NX | DENIED, 0, 0},
     {"a.b.c.d.", "A", NX, 0, 0},
