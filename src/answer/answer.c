@@ -309,6 +309,12 @@ static struct zone_overlay overlay_of(const struct answer *a, const struct node 
     return overlay != NULL && (node->flags & NODE_APEX) != 0 ? *overlay : (struct zone_overlay){0};
 }
 
+/* Whether the zone has an overlay that stands for this of its own file. */
+static bool is_hidden(const struct answer *a, const struct node *node, uint16_t type)
+{
+    return a->source.overlay != NULL && zone_overlay_hides(node, type);
+}
+
 static const struct rrset *overlay_find(const struct zone_overlay *overlay, uint16_t type)
 {
     for (size_t i = 0; i < overlay->count; i++) {
@@ -325,7 +331,7 @@ static void answer_any(struct answer *a, const struct node *node)
     struct zone_overlay overlay = overlay_of(a, node);
     const struct rrset *rrset = node_first_rrset(node);
     for (unsigned i = 0; i < node->rrsets; i++) {
-        if (rrset->type != RRTYPE_RRSIG && overlay_find(&overlay, rrset->type) == NULL) {
+        if (rrset->type != RRTYPE_RRSIG && !is_hidden(a, node, rrset->type)) {
             add_answer(a, rrset, node, a->name.place.size);
             if (!a->stream) {
                 return;
@@ -350,7 +356,7 @@ static enum answer_next answer_node(struct answer *a, const struct node *node)
     } else {
         struct zone_overlay overlay = overlay_of(a, node);
         const struct rrset *rrset = overlay_find(&overlay, qtype);
-        if (rrset == NULL) {
+        if (rrset == NULL && !is_hidden(a, node, qtype)) {
             rrset = node_rrset(node, qtype);
         }
         if (rrset != NULL) {

@@ -66,6 +66,28 @@ static void prove_compact(struct answer *a, const struct answer_step *step)
 
 /* --- all modes --- */
 
+/*
+ * Who asks for NSEC by type gets that of the name as the answer. As a denial it would say that it
+ * is there itself. Such a question has no chain: there is the SOA and behind it the NSEC.
+ */
+static void give_nsec(struct answer *a, const struct answer_step *step)
+{
+    struct plan *plan = &a->plan;
+    if (a->query->qtype != RRTYPE_NSEC || plan->failed || plan->rcode != RCODE_NOERROR ||
+        plan->answer != 0 || plan->authority != 2) {
+        return;
+    }
+    struct plan_item *soa = &plan->items[0], *nsec = &plan->items[1];
+    if (nsec->rrset->type == RRTYPE_NSEC && nsec->prefix == NULL &&
+        nsec->owner_size == step->name.place.size) {
+        plan->size -= soa->rrset->block_size;
+        *soa = *nsec;
+        a->scratch->front -= sizeof *nsec;
+        plan->answer = 1;
+        plan->authority = 0;
+    }
+}
+
 /* The NSEC of a member of the chain. */
 static const struct rrset *chain_nsec(struct answer *a, const struct answer_step *step,
                                       const struct node *node)
@@ -86,9 +108,11 @@ void prove_online_step(struct answer *a, const struct answer_step *step,
     case DENIAL_COMPACT:
         a->plan.co = true;
         prove_compact(a, step);
+        give_nsec(a, step);
         return;
     case DENIAL_NSEC:
         prove_nsec_step(a, step, chain_nsec);
+        give_nsec(a, step);
         return;
     case DENIAL_NSEC3:
         prove_lies(a, step, hasher);
@@ -107,6 +131,14 @@ static bool is_expanded(const struct plan_item *item)
            item->owner_size == name->size;
 }
 
+/* Labels of a name that may well begin with "*", whether or not there is a wildcard (RFC 4034 section
+ * 3.1.3). */
+static uint8_t signed_labels(const uint8_t *name)
+{
+    bool star = name[0] == 1 && name[1] == '*';
+    return (uint8_t)(name_labels(name) - star);
+}
+
 /* What the item's signature covers; false where it has none. */
 static bool describe(const struct plan_item *item, struct sign_what *what)
 {
@@ -118,7 +150,7 @@ static bool describe(const struct plan_item *item, struct sign_what *what)
     bool compact = step->source.signing->denial == DENIAL_COMPACT;
     if (node == NULL ? type == RRTYPE_NSEC || type == RRTYPE_NSEC3 : is_expanded(item) && compact) {
         what->owner = item->prefix != NULL ? item->prefix : step->name.wire;
-        what->labels = (uint8_t)name_labels(what->owner);
+        what->labels = signed_labels(what->owner);
         return true;
     }
     if (node == NULL || !signing_covers(node, type)) {

@@ -33,8 +33,12 @@ static void add_type(struct bitmap *b, uint16_t type)
 }
 
 /* Whether a type that stands at the node is said to be there: at a cut only what is the parent's. */
-static bool is_told(const struct node *node, uint16_t type)
+static bool is_told(const struct denial_types *types, uint16_t type)
 {
+    const struct node *node = types->node;
+    if (types->overlay != NULL && zone_overlay_hides(node, type)) {
+        return false;
+    }
     bool cut = (node->flags & NODE_DELEGATION) != 0;
     return !cut || type == RRTYPE_NS || type == RRTYPE_DS;
 }
@@ -75,7 +79,7 @@ size_t denial_bitmap(const struct denial_types *types, uint8_t *bitmap)
     const struct node *node = types->node;
     const struct rrset *rrset = node != NULL ? node_first_rrset(node) : NULL;
     for (unsigned i = 0; node != NULL && i < node->rrsets; i++, rrset = rrset_next(rrset)) {
-        if (is_told(node, rrset->type)) {
+        if (is_told(types, rrset->type)) {
             for (; next < extras && extra[next] <= rrset->type; next++) {
                 add_type(&b, extra[next]);
             }

@@ -49,7 +49,7 @@ bool nsec3_hash(struct nsec3_hasher *hasher, const struct nsec3_params *params,
         input[i] = name_lower(name[i]);
     }
     for (unsigned round = 0; round <= params->iterations; round++) {
-        if (params->salt_size > 0) {
+        if (params->salt_size > 0) { /* else there may be none to point to */
             memcpy(input + size, params->salt, params->salt_size);
         }
         if (EVP_DigestInit_ex2(hasher->context, NULL, NULL) != 1 ||

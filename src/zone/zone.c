@@ -25,6 +25,23 @@ void zone_settle(struct zone *zone)
     }
 }
 
+bool zone_overlay_hides(const struct node *node, uint16_t type)
+{
+    switch (type) {
+    case RRTYPE_RRSIG:
+    case RRTYPE_NSEC:
+    case RRTYPE_NSEC3:
+        return true;
+    case RRTYPE_DNSKEY:
+    case RRTYPE_CDS:
+    case RRTYPE_CDNSKEY:
+    case RRTYPE_NSEC3PARAM:
+        return (node->flags & NODE_APEX) != 0;
+    default:
+        return false;
+    }
+}
+
 struct zone *zone_ref(struct zone *zone)
 {
     zone->references++;

@@ -135,12 +135,19 @@ struct zone {
     enum zone_denial denial;
 };
 
-/* RRsets that stand at the apex though the zone's file has them not, or others of the same type; by
- * ascending type. */
+/* What a zone that is signed here has at its apex though its file has it not: RRsets by ascending
+ * type. */
 struct zone_overlay {
     size_t count;
     const struct rrset *const *sets;
 };
+
+/*
+ * Whether a type that stands at the node is passed over where there is an overlay: what is made of
+ * keys at the apex, and signatures and denials anywhere, are never the file's own. (Such a file is
+ * a signed one that something was cut out of.)
+ */
+bool zone_overlay_hides(const struct node *node, uint16_t type);
 
 /* Makes the handle's fields of what its arena, which is complete, holds. */
 void zone_settle(struct zone *zone);

@@ -183,6 +183,26 @@ START_TEST(types_of_the_overlay)
 }
 END_TEST
 
+/* A signed file that its apex's RRSIG was cut out of. */
+START_TEST(types_the_overlay_hides)
+{
+    static const char text[] = MAKE_APEX "@ NSEC a A\n@ NSEC3PARAM 1 0 5 ab\n"
+                                         "@ DNSKEY 256 3 13 AAAA\n@ CDS 0 0 0 00\n"
+                                         "@ CDNSKEY 0 3 0 AA==\n"
+                                         "a NSEC3 1 0 0 - 0123456789abcdefghijklmnopqrstuv A\na NSEC b A\na A 192.0.2.1\n"
+                                         "a DNSKEY 256 3 13 AAAA\n";
+    struct zone *zone = make_zone("example.", text);
+    struct rrset dnskey = {.type = RRTYPE_DNSKEY};
+    const struct rrset *sets[] = {&dnskey};
+    struct zone_overlay overlay = {1, sets};
+    struct denial_types types = {.node = node_of(zone, "example."), .overlay = &overlay};
+    ck_assert_str_eq(nsec_text(&types, "."), ". NS SOA RRSIG NSEC DNSKEY");
+    types.node = node_of(zone, "a.example.");
+    ck_assert_str_eq(nsec_text(&types, "."), ". A RRSIG NSEC DNSKEY");
+    zone_unref(zone);
+}
+END_TEST
+
 START_TEST(types_for_nsec3)
 {
     struct zone *zone = sample();
@@ -269,6 +289,7 @@ int main(void)
     tcase_add_test(unit.tests, nothing_between);
     tcase_add_test(unit.tests, types_of_nodes);
     tcase_add_test(unit.tests, types_of_the_overlay);
+    tcase_add_test(unit.tests, types_the_overlay_hides);
     tcase_add_test(unit.tests, types_for_nsec3);
     tcase_add_test(unit.tests, all_windows);
     tcase_add_test(unit.tests, chain_passes_over_what_is_hidden);

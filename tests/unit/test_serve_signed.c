@@ -34,7 +34,11 @@ static void open_world(enum dnssec_denial denial, uint8_t algorithm)
     const uint8_t *name = apex;
     struct zone *zone = make_zone("example.test.", MAKE_APEX "www A 192.0.2.1\n"
                                                              "*.wild A 192.0.2.2\n"
-                                                             "b.ent TXT x\n");
+                                                             "b.ent TXT x\n"
+                                                             "@ NSEC3PARAM 1 0 5 ab\n"
+                                                             "stray A 192.0.2.3\n"
+                                                             "stray NSEC www MX\n"
+                                                             "stray RRSIG A 13 3 3600 1 0 1 @ AA==\n");
     struct settings settings = make_settings();
     struct keyset *keyset;
     struct diag diag = {0};
@@ -196,6 +200,91 @@ START_TEST(asked_again)
 }
 END_TEST
 
+/* An NSEC that is asked for is an answer. A denial with it would say that it is there itself. */
+START_TEST(nsec_by_type)
+{
+    static const char *const names[] = {"example.test.", "www.example.test.", "*.wild.example.test.",
+                                        "none.example.test.", "ent.example.test."};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (size_t i = 0; i < 5; i++) {
+            put(i, names[i], RRTYPE_NSEC);
+        }
+        asks[5] = ask_for("none.example.test.", RRTYPE_NSEC);
+        ask_opt(&asks[5], 1232, EDNS_DO | EDNS_CO);
+        serve_all(6, DESK_WALL);
+        serve_later(desk.serve, world, requests, 6, 0, DESK_WALL);
+        for (size_t i = 0; i < 6; i++) {
+            bool given = mode == DENIAL_COMPACT ? i < 5 : mode == DENIAL_NSEC && i < 3;
+            ldns_pkt *packet = packet_of(i);
+            ck_assert_uint_eq(ldns_pkt_ancount(packet), given ? 2 : 0);
+            ck_assert(!given || ldns_pkt_nscount(packet) == 0);
+            ck_assert(given || ldns_pkt_nscount(packet) >= 4);
+            ck_assert_uint_eq(ldns_pkt_get_rcode(packet),
+                              i == 5 || (i == 3 && !given) ? LDNS_RCODE_NXDOMAIN
+                                                           : LDNS_RCODE_NOERROR);
+            ldns_pkt_free(packet);
+        }
+        close_world();
+    }
+}
+END_TEST
+
+/* Labels as RRSIG counts them: no "*" at the beginning of a name, be it a wildcard's or not. */
+START_TEST(labels_of_stars)
+{
+    static const struct {
+        const char *name;
+        uint8_t compact, others;
+    } asked[] = {{"*.wild.example.test.", 3, 3},   {"x.wild.example.test.", 4, 3},
+                 {"*.x.wild.example.test.", 4, 3}, {"*.none.example.test.", 3, 0},
+                 {"x.*.none.example.test.", 5, 0}};
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        for (size_t i = 0; i < 5; i++) {
+            put(i, asked[i].name, RRTYPE_A);
+        }
+        serve_all(5, DESK_WALL);
+        serve_later(desk.serve, world, requests, 5, 0, DESK_WALL);
+        for (size_t i = 0; i < 5; i++) {
+            uint8_t expected = mode == DENIAL_COMPACT ? asked[i].compact : asked[i].others;
+            ldns_pkt *packet = packet_of(i);
+            const ldns_rr_list *list = ldns_pkt_ancount(packet) > 0 ? ldns_pkt_answer(packet)
+                                                                    : ldns_pkt_authority(packet);
+            const ldns_rr *last = ldns_rr_list_rr(list, ldns_rr_list_rr_count(list) - 1);
+            ck_assert_int_eq(ldns_rr_get_type(last), LDNS_RR_TYPE_RRSIG);
+            if (expected != 0) { /* else what is last is no record of the name */
+                ck_assert_uint_eq(ldns_rdf2native_int8(ldns_rr_rrsig_labels(last)), expected);
+            }
+            ldns_pkt_free(packet);
+        }
+        close_world();
+    }
+}
+END_TEST
+
+/* What a file has left of another's signing is not told: there would be two NSEC of a name. */
+START_TEST(not_the_files_own)
+{
+    for (unsigned mode = DENIAL_COMPACT; mode <= DENIAL_NSEC3; mode++) {
+        open_world(mode, DNSKEY_ED25519);
+        put(0, "stray.example.test.", RRTYPE_NSEC);
+        put(1, "stray.example.test.", RRTYPE_RRSIG);
+        put(2, "example.test.", RRTYPE_NSEC3PARAM);
+        serve_all(3, DESK_WALL);
+        serve_later(desk.serve, world, requests, 3, 0, DESK_WALL);
+        ldns_pkt *packet = packet_of(0);
+        char *text = ldns_pkt2str(packet);
+        ck_assert_ptr_null(strstr(text, " MX"));
+        free(text);
+        ldns_pkt_free(packet);
+        ck_assert_uint_eq(wire_get_u16(answers[1] + 6), 0);
+        ck_assert_uint_eq(wire_get_u16(answers[2] + 6), mode == DENIAL_NSEC3 ? 2 : 0);
+        close_world();
+    }
+}
+END_TEST
+
 /* ---- The budget ---- */
 
 static void put_flood(size_t count)
@@ -260,6 +349,27 @@ START_TEST(costs_count)
     ck_assert_uint_gt(count_of(COUNTER_signing_refused), SERVE_BATCH / 2);
     ck_assert_uint_le(cost, 200);
     close_world();
+}
+END_TEST
+
+/* One answer may cost more than a batch's budget; who asks alone gets it all the same. */
+START_TEST(the_first_is_signed)
+{
+    static const uint8_t algorithms[] = {DNSKEY_ECDSAP384SHA384, DNSKEY_RSASHA256, DNSKEY_ED448};
+    for (size_t i = 0; i < sizeof algorithms; i++) {
+        open_world(DENIAL_NSEC3, algorithms[i]);
+        put(0, "a.none.example.test.", RRTYPE_A);
+        put(1, "b.none2.example.test.", RRTYPE_A);
+        serve_all(2, DESK_WALL);
+        serve_later(desk.serve, world, requests, 2, 0, DESK_WALL);
+        ck_assert_uint_ge(count_of(COUNTER_signatures_made), 4);
+        ck_assert_uint_eq(count_of(COUNTER_signing_refused), 1);
+        put_flood(1);
+        serve_all(1, DESK_WALL);
+        serve_later(desk.serve, world, requests, 1, 1000, DESK_WALL); /* others wait */
+        ck_assert_uint_eq(count_of(COUNTER_signing_refused), 2);
+        close_world();
+    }
 }
 END_TEST
 
@@ -333,9 +443,13 @@ int main(void)
     tcase_set_timeout(unit.tests, 60);
     tcase_add_test(unit.tests, ready_answers_leave_first);
     tcase_add_test(unit.tests, asked_again);
+    tcase_add_test(unit.tests, nsec_by_type);
+    tcase_add_test(unit.tests, labels_of_stars);
+    tcase_add_test(unit.tests, not_the_files_own);
     tcase_add_test(unit.tests, many_wait_and_nothing_is_signed);
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
     tcase_add_test(unit.tests, costs_count);
+    tcase_add_test(unit.tests, the_first_is_signed);
     tcase_add_test(unit.tests, clock_jumps);
     tcase_add_test(unit.tests, never_without_signatures);
     return unit_end(&unit);
