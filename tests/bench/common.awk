@@ -128,7 +128,7 @@ function read_run(set, server,   round, wrong) {
 }
 
 # A server that signs in one of its ways. "full" are answers that are no mere "ask by TCP" (TC),
-# "signs" the signatures made for them, where the server tells.
+# "rate" the signatures made for them by second of processor time, where the server tells.
 function remember_signer(server) {
     if (server == "echo" || (("signer", server) in known)) {
         return
@@ -145,7 +145,9 @@ function read_sign(set, server, round,   full) {
     full = (field("answered") - field("truncated")) / field("seconds") / 1000
     set_value(set, server, "full", round, full)
     set_value(set, server, "turned", round, field("truncated") / field("seconds") / 1000)
-    set_value(set, server, "signs", round, full * field("fresh"))
+    if (field("cpu") > 0) {
+        set_value(set, server, "rate", round, field("fresh") / field("cpu") * 1000)
+    }
 }
 
 function read_mixed(set, server, round) {
@@ -179,7 +181,7 @@ $1 == "server" {
 $1 == "run" { read_run(field("set"), field("server")) }
 $1 == "grow" { read_run("grow", field("names")); remember("grown", field("names")) }
 $1 == "sign" { read_sign(field("set"), field("server"), field("round") + 0) }
-$1 == "openssl" { set_value("sign-flood", "openssl", "signs", field("round") + 0,
+$1 == "openssl" { set_value("sign-flood", "openssl", "rate", field("round") + 0,
     field("signs") / 1000) }
 $1 == "mixed" { read_mixed("sign-mixed " field("how"), field("server"), field("round") + 0) }
 $1 == "latency" {

@@ -41,9 +41,9 @@ function print_set(set,   i, server) {
 }
 
 function print_signed(set,   i, server) {
-    printf "\n%s: signed while it is asked\n%-15s %-22s %6s %6s  %-18s %-20s %8s %-20s %5s\n", set,
-        "server", "us/answer", "user", "system", "x limit", "1000 in full/s", "1000 TC",
-        "1000 signatures/s", "right"
+    printf "\n%s: signed while it is asked (signatures by second of processor time)\n", set
+    printf "%-15s %-22s %6s %6s  %-18s %-20s %8s %-20s %5s\n", "server", "us/answer", "user",
+        "system", "x limit", "1000 in full/s", "1000 TC", "1000 signatures/s", "right"
     for (i = 1; i <= items["signer"] + 1; i++) {
         server = i <= items["signer"] ? items["signer", i] : "echo"
         if (median(set, server, "cpu") == "") {
@@ -54,11 +54,11 @@ function print_signed(set,   i, server) {
             plain(set, server, "user", "%.2f"), plain(set, server, "system", "%.2f"),
             spread(set, server, "times", "%.2f"), spread(set, server, "full", "%.1f"),
             plain(set, server, "turned", "%.1f"),
-            server ~ /^rrdnsd/ ? spread(set, server, "signs", "%.1f") : "",
+            server ~ /^rrdnsd/ ? spread(set, server, "rate", "%.1f") : "",
             server == "echo" ? "" : plain(set, server, "right", "%.1f")
     }
-    if (median(set, "openssl", "signs") != "") {
-        printf "%-15s %97s\n", "openssl speed", spread(set, "openssl", "signs", "%.1f")
+    if (median(set, "openssl", "rate") != "") {
+        printf "%-15s %80s %s\n", "openssl speed", "", spread(set, "openssl", "rate", "%.1f")
     }
 }
 
