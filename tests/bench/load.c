@@ -210,6 +210,7 @@ static void read_options(int argc, char **argv)
             break;
         case 'R':
             flood.rate = atof(optarg);
+            flood.fresh = 0; // answers may be late, and are to find their socket
             break;
         default:
             usage();
