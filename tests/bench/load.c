@@ -129,7 +129,8 @@ static void read_flood(void)
 static void read_options(int argc, char **argv)
 {
     size_t limit = 0;
-    for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:F:R:")) != -1;) {
+    static const char options[] = "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:F:R:";
+    for (int c; (c = getopt(argc, argv, options)) != -1;) {
         switch (c) {
         case 'm':
             load.mode = mode_of(optarg);

@@ -141,12 +141,30 @@ function restart(data, what,   names, h, m) {
     }
 }
 
+# What there would be with openssl's signatures and the limit's sockets, and nothing else.
+function signing_bound(   list, n, r, echo, openssl) {
+    n = 0
+    for (r = 1; r <= last_round; r++) {
+        if (("sign-flood", "echo", "cpu", r) in value &&
+            ("sign-flood", "openssl", "rate", r) in value) {
+            echo = value["sign-flood", "echo", "cpu", r]
+            openssl = value["sign-flood", "openssl", "rate", r]
+            insert(list, ++n, 1 / (1 + echo * openssl / 1000))
+        }
+    }
+    if (n > 0) {
+        printf "  (a signature and the limit of the sockets together would make %.3f)\n", \
+            middle(list, n)
+    }
+}
+
 function signed(   ways, w, m) {
     at_most("sign-hits: CPU per answer, at most 1.15 x the limit",
         median("sign-hits", "rrdnsd@compact", "times"), 1.15, "%.3f x")
     # Both by processor time, which is also what openssl speed divides by.
     at_least("sign-flood, compact: signatures, at least 0.85 of openssl's",
         ratio("sign-flood", "rrdnsd@compact", "rate", "sign-flood", "openssl"), 0.85, "%.3f")
+    signing_bound()
     at_most("sign-flood, NSEC: CPU per answer, at most 1.3 x the limit",
         median("sign-flood", "rrdnsd@nsec", "times"), 1.3, "%.3f x")
     split("closed open", ways, " ")
