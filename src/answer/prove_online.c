@@ -203,7 +203,8 @@ unsigned prove_online_find(struct answer *a, struct sign_desk *desk, uint32_t no
         }
         const struct signing *signing = item->step->source.signing;
         size_t count;
-        uint8_t *run = scratch_back(a->scratch, signing_run_size(signing, what.rrset->type, &count));
+        size_t size = signing_run_size(signing, what.rrset->type, &count);
+        uint8_t *run = scratch_back(a->scratch, size);
         if (run == NULL) {
             a->plan.failed = true;
         } else if (sign_desk_find(desk, signing, &what, now, run)) {
@@ -220,7 +221,7 @@ void prove_online_retry(struct answer *a, struct sign_desk *desk, uint32_t now)
 {
     struct sign_request **at = &a->requests;
     while (*at != NULL) {
-        const struct sign_request *request = *at;
+        struct sign_request *request = *at;
         if (sign_desk_find(desk, request->signing, &request->what, now, request->run)) {
             give(a, &a->plan.items[request->item], request->run);
             *at = request->next;

@@ -8,12 +8,15 @@
 
 /* --- type bitmaps (RFC 4034 section 4.1.2) --- */
 
+enum { WINDOW_MAX = 2 + 32 }; /* octets: number, length, bits */
+
 struct bitmap {
     uint8_t *at;   /* the window being written */
     int window;    /* its number; -1: none yet */
 };
 
-/* Types come in ascending order. */
+/* Types come in ascending order. A window is zeroed as a whole when it begins: denial_room has the
+ * octets, and they cost less than to count those that are needed. */
 static void add_type(struct bitmap *b, uint16_t type)
 {
     int window = type >> 8;
@@ -21,14 +24,12 @@ static void add_type(struct bitmap *b, uint16_t type)
         if (b->window >= 0) {
             b->at += 2 + b->at[1];
         }
+        memset(b->at, 0, WINDOW_MAX);
         b->window = window;
         b->at[0] = (uint8_t)window;
-        b->at[1] = 0;
     }
     unsigned octet = (type & 0xffu) / 8;
-    while (b->at[1] <= octet) {
-        b->at[2 + b->at[1]++] = 0;
-    }
+    b->at[1] = (uint8_t)(octet + 1);
     b->at[2 + octet] |= (uint8_t)(0x80u >> (type & 7));
 }
 
@@ -98,7 +99,7 @@ size_t denial_room(const struct denial_types *types)
 {
     size_t windows = EXTRA_MAX + (types->node != NULL ? types->node->rrsets : 0u);
     windows = windows < 256 ? windows : 256;
-    return sizeof(struct rrset) + RECORD_HEAD + NAME_MAX_OCTETS + windows * 34;
+    return sizeof(struct rrset) + RECORD_HEAD + NAME_MAX_OCTETS + windows * WINDOW_MAX;
 }
 
 const struct rrset *denial_nsec(const struct denial_types *types, uint32_t ttl, const uint8_t *next,

@@ -12,7 +12,6 @@
 #include "dnssec/canonical.h"
 
 enum {
-    RRSIG_FIXED = 18, /* octets of RDATA before the signer's name */
     /* Keys whose contexts are at hand. One costs 3 us to make, a tenth of what it is for; zones
      * asked at the same time mostly have a few dozen keys. */
     CONTEXTS = 256,
@@ -28,10 +27,17 @@ struct context {
     struct dnskey_signer *signer;
 };
 
-/* A signature, found by two hashes (128 bits) of all that it depends on. */
+/* Signatures are found by two hashes (128 bits) of all that they depend on. A set's first hashes and
+ * what tells which is the oldest are one line of memory: all that a new name has to wait for. */
+struct tags {
+    uint64_t hash[WAYS]; /* 0: none */
+    struct sigstore_times times[WAYS];
+};
+
+_Static_assert(sizeof(struct tags) == 64, "a set's tags are a line");
+
 struct cached {
-    uint64_t hash[2];
-    struct sigstore_times times;
+    uint64_t hash;
     uint8_t signature[CACHED_SIGNATURE_MAX];
 };
 
@@ -39,16 +45,22 @@ struct sign_desk {
     struct canonical canonical;
     uint8_t secret[2][16]; /* of the hashes */
     struct context contexts[CONTEXTS];
+    struct tags *tags; /* of SETS */
     struct cached cached[SETS][WAYS];
 };
 
 struct sign_desk *sign_desk_new(void)
 {
     struct sign_desk *desk = calloc(1, sizeof *desk);
-    if (desk == NULL || getrandom(desk->secret, sizeof desk->secret, 0) != sizeof desk->secret) {
+    struct tags *tags = aligned_alloc(sizeof *tags, SETS * sizeof *tags);
+    if (desk == NULL || tags == NULL ||
+        getrandom(desk->secret, sizeof desk->secret, 0) != sizeof desk->secret) {
         free(desk);
+        free(tags);
         return NULL;
     }
+    memset(tags, 0, SETS * sizeof *tags);
+    desk->tags = tags;
     return desk;
 }
 
@@ -65,6 +77,7 @@ void sign_desk_free(struct sign_desk *desk)
     if (desk != NULL) {
         sign_desk_forget(desk);
         canonical_free(&desk->canonical);
+        free(desk->tags);
         free(desk);
     }
 }
@@ -101,34 +114,42 @@ static struct sigstore_times times_now(const struct signing *signing, uint32_t n
 
 /* --- the cache --- */
 
-static void hash_what(const struct sign_desk *desk, const struct signing_key *key,
-                      const struct sign_what *what, uint64_t hash[2])
+static void hash_what(const struct sign_desk *desk, struct sign_what *what)
 {
-    uint8_t data[NAME_MAX_OCTETS + 16 + 2048];
+    uint8_t data[NAME_MAX_OCTETS + 4 + 2048];
     const struct rrset *rrset = what->rrset;
     size_t size = name_size(what->owner);
+    size_t block = rrset->block_size - 2; /* without the place of the owner's pointer */
+    if (block > sizeof data - size - 4) {
+        return; /* not kept */
+    }
     for (size_t i = 0; i < size; i++) {
         data[i] = name_lower(what->owner[i]);
     }
-    memcpy(data + size, &key->id, 8);
-    memcpy(data + size + 8, &what->ttl, 4);
-    size += 12;
-    size_t block = rrset->block_size - 2; /* without the place of the owner's pointer */
-    if (block > sizeof data - size) {
-        hash[0] = 0; /* not kept */
-        return;
-    }
-    memcpy(data + size, rrset->block + 2, block);
-    hash[0] = siphash24(desk->secret[0], data, size + block) | 1;
-    hash[1] = siphash24(desk->secret[1], data, size + block);
+    memcpy(data + size, &what->ttl, 4);
+    memcpy(data + size + 4, rrset->block + 2, block);
+    size += 4 + block;
+    what->hash[0] = siphash24(desk->secret[0], data, size) | 1;
+    what->hash[1] = siphash24(desk->secret[1], data, size);
 }
 
-static const struct cached *cache_find(const struct sign_desk *desk, const uint64_t hash[2])
+/* A signature's hash, from that of what it covers: other keys move it elsewhere. */
+static void hash_for(const struct sign_what *what, const struct signing_key *key, uint64_t hash[2])
 {
-    const struct cached *set = desk->cached[hash[0] / 2 % SETS];
+    uint64_t spread = key->id * UINT64_C(0x9e3779b97f4a7c15);
+    hash[0] = what->hash[0] != 0 ? (what->hash[0] ^ spread) | 1 : 0;
+    hash[1] = what->hash[1] ^ spread;
+}
+
+static const struct cached *cache_find(const struct sign_desk *desk, const uint64_t hash[2],
+                                       struct sigstore_times *times)
+{
+    size_t at = hash[0] / 2 % SETS;
+    const struct tags *tags = &desk->tags[at];
     for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].hash[0] == hash[0] && set[i].hash[1] == hash[1]) {
-            return &set[i];
+        if (tags->hash[i] == hash[0] && desk->cached[at][i].hash == hash[1]) {
+            *times = tags->times[i];
+            return &desk->cached[at][i];
         }
     }
     return NULL;
@@ -137,41 +158,37 @@ static const struct cached *cache_find(const struct sign_desk *desk, const uint6
 static void cache_put(struct sign_desk *desk, const uint64_t hash[2], struct sigstore_times times,
                       const uint8_t *signature, size_t size)
 {
-    struct cached *set = desk->cached[hash[0] / 2 % SETS];
-    struct cached *place = &set[0];
+    size_t at = hash[0] / 2 % SETS;
+    struct tags *tags = &desk->tags[at];
+    unsigned place = 0;
     for (unsigned i = 0; i < WAYS; i++) {
-        if (set[i].hash[0] == hash[0] && set[i].hash[1] == hash[1]) {
-            place = &set[i];
+        if (tags->hash[i] == hash[0] && desk->cached[at][i].hash == hash[1]) {
+            place = i;
             break;
         }
-        if ((int32_t)(set[i].times.inception - place->times.inception) < 0) {
-            place = &set[i];
+        if ((int32_t)(tags->times[i].inception - tags->times[place].inception) < 0) {
+            place = i;
         }
     }
-    place->hash[0] = hash[0];
-    place->hash[1] = hash[1];
-    place->times = times;
-    memcpy(place->signature, signature, size);
+    tags->hash[place] = hash[0];
+    tags->times[place] = times;
+    struct cached *cached = &desk->cached[at][place];
+    cached->hash = hash[1];
+    memcpy(cached->signature, signature, size);
 }
 
 /* --- one signature --- */
-
-static size_t rrsig_size(const struct signing *signing, const struct signing_key *key)
-{
-    return RRSIG_FIXED + (size_t)signing->zone->head->apex_size + key->signature_size;
-}
 
 /* All of the record but the signature; returns where that belongs. */
 static uint8_t *write_rrsig(const struct signing *signing, const struct signing_key *key,
                             const struct sign_what *what, struct sigstore_times times,
                             uint8_t *record)
 {
-    const struct zone_head *head = signing->zone->head;
     wire_put_u16(record, 0);
     wire_put_u16(record + 2, RRTYPE_RRSIG);
     wire_put_u16(record + 4, CLASS_IN);
     wire_put_u32(record + 6, rrset_ttl(what->rrset));
-    wire_put_u16(record + 10, (uint16_t)rrsig_size(signing, key));
+    wire_put_u16(record + 10, (uint16_t)signing_rrsig_size(signing, key));
     uint8_t *rdata = record + RECORD_HEAD;
     wire_put_u16(rdata, what->rrset->type);
     rdata[2] = key->key->algorithm;
@@ -180,10 +197,8 @@ static uint8_t *write_rrsig(const struct signing *signing, const struct signing_
     wire_put_u32(rdata + 8, times.expiration);
     wire_put_u32(rdata + 12, times.inception);
     wire_put_u16(rdata + 16, key->key->tag);
-    for (size_t i = 0; i < head->apex_size; i++) {
-        rdata[RRSIG_FIXED + i] = name_lower(head->apex_name[i]);
-    }
-    return rdata + RRSIG_FIXED + head->apex_size;
+    memcpy(rdata + SIGNING_RRSIG_FIXED, signing->signer, signing->signer_size);
+    return rdata + SIGNING_RRSIG_FIXED + signing->signer_size;
 }
 
 /* Writes the record from what is kept; hash is for key 0. */
@@ -192,18 +207,17 @@ static bool find_one(struct sign_desk *desk, const struct signing *signing,
                      const uint64_t hash[2], uint32_t now, uint8_t *record)
 {
     struct sigstore_times times;
-    uint8_t *signature = record + RECORD_HEAD + rrsig_size(signing, key) -
+    uint8_t *signature = record + RECORD_HEAD + signing_rrsig_size(signing, key) -
                          key->signature_size;
     if (what->key != 0) {
         if (!sigstore_get(key->store, what->key, &times, signature)) {
             return false;
         }
     } else {
-        const struct cached *cached = hash[0] != 0 ? cache_find(desk, hash) : NULL;
+        const struct cached *cached = hash[0] != 0 ? cache_find(desk, hash, &times) : NULL;
         if (cached == NULL) {
             return false;
         }
-        times = cached->times;
         memcpy(signature, cached->signature, key->signature_size);
     }
     if (!is_good(times, now, least_left(signing, what))) {
@@ -264,21 +278,22 @@ static bool take_given(const struct signing *signing, const struct sign_what *wh
 
 /* Finds or, where make is set, makes them. The number made, RR_ENOENT, or RR_ENOMEM. */
 static int sign_all(struct sign_desk *desk, const struct signing *signing,
-                    const struct sign_what *what, uint32_t now, uint8_t *run, bool make)
+                    struct sign_what *what, uint32_t now, uint8_t *run, bool make)
 {
     int made = 0;
     if (take_given(signing, what, run)) {
         return 0;
+    }
+    if (what->key == 0 && what->hash[0] == 0) {
+        hash_what(desk, what);
     }
     for (size_t i = 0; i < signing->keys; i++) {
         const struct signing_key *key = &signing->key[i];
         if (!signing_key_signs(key, what->rrset->type)) {
             continue;
         }
-        uint64_t hash[2] = {0};
-        if (what->key == 0) {
-            hash_what(desk, key, what, hash);
-        }
+        uint64_t hash[2];
+        hash_for(what, key, hash);
         if (!find_one(desk, signing, key, what, hash, now, run)) {
             int error = make ? make_one(desk, signing, key, what, hash, now, run) : RR_ENOENT;
             if (error != RR_OK) {
@@ -286,19 +301,19 @@ static int sign_all(struct sign_desk *desk, const struct signing *signing,
             }
             made++;
         }
-        run += RECORD_HEAD + rrsig_size(signing, key);
+        run += RECORD_HEAD + signing_rrsig_size(signing, key);
     }
     return made;
 }
 
 bool sign_desk_find(struct sign_desk *desk, const struct signing *signing,
-                    const struct sign_what *what, uint32_t now, uint8_t *run)
+                    struct sign_what *what, uint32_t now, uint8_t *run)
 {
     return sign_all(desk, signing, what, now, run, false) >= 0;
 }
 
 int sign_desk_make(struct sign_desk *desk, const struct signing *signing,
-                   const struct sign_what *what, uint32_t now, uint8_t *run)
+                   struct sign_what *what, uint32_t now, uint8_t *run)
 {
     return sign_all(desk, signing, what, now, run, true);
 }
@@ -322,7 +337,7 @@ static int refresh_one(struct sign_desk *desk, const struct signing *signing,
     int error = memory != NULL ? 0 : RR_ENOMEM;
     if (rrset != NULL) {
         uint8_t name[NAME_MAX_OCTETS];
-        uint8_t record[RECORD_HEAD + RRSIG_FIXED + NAME_MAX_OCTETS + DNSKEY_SIGNATURE_MAX];
+        uint8_t record[RECORD_HEAD + SIGNING_RRSIG_FIXED + NAME_MAX_OCTETS + DNSKEY_SIGNATURE_MAX];
         node_name(zone, node, name);
         struct sign_what what = {
             .rrset = rrset,

@@ -31,6 +31,7 @@ struct sign_what {
     uint8_t labels;       /* of owner, without the root and a "*" at its beginning */
     uint32_t ttl;         /* original */
     sigstore_key key;     /* where the zone's signatures are kept; 0: in the desk's cache */
+    uint64_t hash[2];     /* with key 0: 0 at first, then found and kept here by the desk */
 };
 
 /*
@@ -39,11 +40,11 @@ struct sign_what {
  * key 0.
  */
 bool sign_desk_find(struct sign_desk *desk, const struct signing *signing,
-                    const struct sign_what *what, uint32_t now, uint8_t *run);
+                    struct sign_what *what, uint32_t now, uint8_t *run);
 
 /* The same, making what is missing. Returns the number of signatures made, or RR_ENOMEM. */
 int sign_desk_make(struct sign_desk *desk, const struct signing *signing,
-                   const struct sign_what *what, uint32_t now, uint8_t *run);
+                   struct sign_what *what, uint32_t now, uint8_t *run);
 
 /*
  * Goes through the signatures kept by the zone's keys, a piece at a time: looks at up to `look` of

@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "dns/message.h"
+#include "dns/name.h"
 #include "dns/rrtype.h"
 #include "dns/wire.h"
 #include "dnssec/denial.h"
@@ -24,24 +25,6 @@ uint8_t signing_labels(const struct zone *zone, const struct node *node)
         at = key_label_end(key, at);
     }
     return (uint8_t)(labels - ((node->flags & NODE_WILDCARD) != 0));
-}
-
-size_t signing_run_size(const struct signing *signing, uint16_t type, size_t *count)
-{
-    if (type == RRTYPE_DNSKEY && signing->given != NULL) {
-        *count = signing->given->count;
-        return signing->given->block_size;
-    }
-    size_t size = 0;
-    *count = 0;
-    for (size_t i = 0; i < signing->keys; i++) {
-        if (signing_key_signs(&signing->key[i], type)) {
-            size += RECORD_HEAD + 18u + signing->zone->head->apex_size +
-                    signing->key[i].signature_size;
-            ++*count;
-        }
-    }
-    return size;
 }
 
 /* --- RRsets --- */
@@ -76,6 +59,9 @@ const struct rrset *signing_rrset(const struct signing *signing, const struct no
                                   uint16_t type, void *memory)
 {
     if ((node->flags & NODE_APEX) != 0) {
+        if (type == RRTYPE_NSEC && signing->apex_nsec != NULL) {
+            return signing->apex_nsec;
+        }
         for (size_t i = 0; i < signing->overlay.count; i++) {
             if (signing->sets[i]->type == type) {
                 return signing->sets[i];
@@ -292,6 +278,51 @@ static bool add_keys(struct signing *signing, const struct signing *before)
     return true;
 }
 
+/* False without memory. */
+static bool add_apex_nsec(struct signing *signing)
+{
+    if (signing->denial == DENIAL_NSEC3) {
+        return true;
+    }
+    const struct node *apex = zone_first(signing->zone);
+    struct rrset *nsec = malloc(signing_room(signing, apex));
+    if (nsec != NULL) {
+        node_denial(signing, apex, nsec);
+    }
+    signing->apex_nsec = nsec;
+    return nsec != NULL;
+}
+
+static void add_to_run(struct signing_run *run, size_t size)
+{
+    run->size += (uint32_t)size;
+    run->count++;
+}
+
+/* What is asked for with every answer is found once. */
+static void measure_runs(struct signing *signing)
+{
+    const struct zone_head *head = signing->zone->head;
+    signing->signer_size = head->apex_size;
+    for (size_t i = 0; i < head->apex_size; i++) {
+        signing->signer[i] = name_lower(head->apex_name[i]);
+    }
+    for (size_t i = 0; i < signing->keys; i++) {
+        const struct signing_key *key = &signing->key[i];
+        size_t size = RECORD_HEAD + signing_rrsig_size(signing, key);
+        if (key->signs_keys) {
+            add_to_run(&signing->run_of_keys, size);
+        }
+        if (key->signs_zone) {
+            add_to_run(&signing->run_of_zone, size);
+        }
+    }
+    if (signing->given != NULL) {
+        signing->run_given =
+            (struct signing_run){signing->given->block_size, signing->given->count};
+    }
+}
+
 int signing_new(const struct dnssec_policy *policy, struct keyset *keyset, int64_t now,
                 const struct zone *zone, const struct signing *before, struct signing **result)
 {
@@ -311,10 +342,12 @@ int signing_new(const struct dnssec_policy *policy, struct keyset *keyset, int64
     signing->inception_offset = policy->inception_offset;
     const struct rrset *negative = zone_at(zone, zone->head->negative_soa);
     signing->denial_ttl = rrset_ttl(negative);
-    if (!add_sets(signing, policy->dnskey_ttl) || !add_keys(signing, before)) {
+    if (!add_sets(signing, policy->dnskey_ttl) || !add_apex_nsec(signing) ||
+        !add_keys(signing, before)) {
         signing_unref(signing);
         return RR_ENOMEM;
     }
+    measure_runs(signing);
     *result = signing;
     return RR_OK;
 }
@@ -336,6 +369,7 @@ void signing_unref(struct signing *signing)
     for (size_t i = 0; i < signing->overlay.count; i++) {
         free(signing->set[i]);
     }
+    free(signing->apex_nsec);
     free(signing->given);
     keyset_unref(signing->keyset);
     free(signing);

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "dns/name.h"
 #include "dns/rrtype.h"
 #include "dnssec/dnskey.h"
 #include "dnssec/keyset.h"
@@ -20,6 +21,7 @@
 enum {
     SIGNING_KEYS_MAX = KEYSET_KEYS_MAX,
     SIGNING_SETS_MAX = 4, /* at the apex */
+    SIGNING_RRSIG_FIXED = 18, /* octets of RDATA before the signer's name */
 };
 
 struct signing_key {
@@ -29,6 +31,12 @@ struct signing_key {
     bool signs_keys;          /* DNSKEY, CDS, CDNSKEY */
     bool signs_zone;          /* all else */
     struct sigstore *store;
+};
+
+/* The RRSIG records of an RRset. */
+struct signing_run {
+    uint32_t size; /* octets */
+    uint32_t count;
 };
 
 struct signing {
@@ -43,9 +51,14 @@ struct signing {
     unsigned cost; /* of the signatures of an RRset of the zone, in those of P-256 */
     size_t keys;
     struct signing_key key[SIGNING_KEYS_MAX];
+    struct signing_run run_of_keys, run_of_zone, run_given; /* signing_run_size tells which */
+    size_t signer_size;
+    uint8_t signer[NAME_MAX_OCTETS]; /* the signer's name: the apex, in lower case */
     struct zone_overlay overlay;
     const struct rrset *sets[SIGNING_SETS_MAX]; /* of the overlay */
     struct rrset *set[SIGNING_SETS_MAX];        /* the same, to be freed */
+    /* The apex's NSEC, which is in most denials by the chain; NULL: NSEC3 denies. */
+    struct rrset *apex_nsec;
     /* RRSIGs of the DNSKEY RRset made elsewhere (offline KSK), as in a block; NULL: none. */
     struct rrset *given;
 };
@@ -80,11 +93,16 @@ static inline sigstore_key signing_key_of(const struct zone *zone, const struct 
     return sigstore_key_of((uint32_t)(at / ARENA_UNIT), type);
 }
 
+/* Whether RRsets of this type are for the keys that sign keys. */
+static inline bool signing_is_of_keys(uint16_t type)
+{
+    return type == RRTYPE_DNSKEY || type == RRTYPE_CDS || type == RRTYPE_CDNSKEY;
+}
+
 /* Whether a key signs RRsets of this type. */
 static inline bool signing_key_signs(const struct signing_key *key, uint16_t type)
 {
-    return type == RRTYPE_DNSKEY || type == RRTYPE_CDS || type == RRTYPE_CDNSKEY ? key->signs_keys
-                                                                                  : key->signs_zone;
+    return signing_is_of_keys(type) ? key->signs_keys : key->signs_zone;
 }
 
 /*
@@ -96,7 +114,23 @@ const struct rrset *signing_rrset(const struct signing *signing, const struct no
                                   uint16_t type, void *memory);
 size_t signing_room(const struct signing *signing, const struct node *node);
 
+/* Octets of an RRSIG's RDATA by the key (RFC 4034 section 3.1). */
+static inline size_t signing_rrsig_size(const struct signing *signing,
+                                        const struct signing_key *key)
+{
+    return SIGNING_RRSIG_FIXED + signing->signer_size + key->signature_size;
+}
+
 /* Octets and number of the RRSIG records for an RRset of this type. */
-size_t signing_run_size(const struct signing *signing, uint16_t type, size_t *count);
+static inline size_t signing_run_size(const struct signing *signing, uint16_t type, size_t *count)
+{
+    const struct signing_run *run = &signing->run_of_zone;
+    if (signing_is_of_keys(type)) {
+        bool given = type == RRTYPE_DNSKEY && signing->given != NULL;
+        run = given ? &signing->run_given : &signing->run_of_keys;
+    }
+    *count = run->count;
+    return run->size;
+}
 
 #endif

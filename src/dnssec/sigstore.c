@@ -126,9 +126,15 @@ static struct slot *find(const struct sigstore *store, sigstore_key key, uint32_
  * know them.) */
 static void copy_out(const struct sigstore *store, struct slot *slot, uint8_t *signature)
 {
-    for (size_t at = 0; at < store->size; at += 8) {
-        uint64_t word = atomic_load_explicit(&slot_words(slot)[at / 8], memory_order_acquire);
-        memcpy(signature + at, &word, store->size - at < 8 ? store->size - at : 8);
+    const _Atomic uint64_t *words = slot_words(slot);
+    size_t at = 0;
+    for (; at + 8 <= store->size; at += 8) { /* all of most signatures, a store for each */
+        uint64_t word = atomic_load_explicit(&words[at / 8], memory_order_acquire);
+        memcpy(signature + at, &word, 8);
+    }
+    if (at < store->size) {
+        uint64_t word = atomic_load_explicit(&words[at / 8], memory_order_acquire);
+        memcpy(signature + at, &word, store->size - at);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "dns/message.h"
 #include "dns/query.h"
 #include "dns/rrtype.h"
+#include "serve/budget.h"
 #include "serve/chaos.h"
 #include "serve/cookie.h"
 
@@ -27,22 +28,6 @@ enum {
     /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
      * for those with more, others' lines would have to leave the first-level cache. */
     GLUE_AHEAD = 4,
-    /*
-     * Signatures made for a batch, in costs of a P-256 one (20 us): a millisecond, the longest that
-     * the next batch waits for this one's. No zone gets more than three quarters of it. With P-384
-     * one signature is more than that, and with others a proof is: where few wait, the first is
-     * made whatever it costs, three milliseconds. Else such zones would say TC to everybody.
-     */
-    BUDGET_BATCH = 48,
-    BUDGET_ZONE = 36,
-    /*
-     * Datagrams that wait in the socket. Up to a few, two batches, all of the budget is spent; the
-     * more there are the less, and with many nothing, until the queue is short again. So a flood
-     * that needs signatures gets the time that the others leave, and queries never wait
-     * longer than for some 100 others.
-     */
-    WAITING_FEW = 64,
-    WAITING_MANY = 160,
 };
 
 /* One query on its way. */
@@ -576,27 +561,31 @@ static unsigned *zone_used(struct serve *s, size_t i)
     return &s->slots[i].used;
 }
 
-/* Signs one answer that was left, or turns its client away. Returns the cost. */
-static unsigned settle_later(struct serve *s, const struct world *world, size_t i,
-                             const struct serve_request *request, unsigned *budget, uint32_t wall)
+/* Signs one answer that was left where its cost is within the budget; false where it isn't. */
+static bool settle_within(struct serve *s, size_t i, struct budget *budget, uint32_t wall)
 {
     struct slot *slot = &s->slots[i];
-    prove_online_retry(&slot->answer, s->desk, wall);
-    unsigned cost = cost_of(slot);
-    unsigned *used = zone_used(s, i);
-    bool is_first = *budget == BUDGET_BATCH;
-    if (!is_first && (cost > *budget || *used + cost > BUDGET_ZONE)) {
-        if (!is_known(world, slot, request, wall)) {
-            counter_add(s->counters, COUNTER_signing_refused, 1);
-            turn_away(slot);
-            return 0;
-        }
-        counter_add(s->counters, COUNTER_signing_beyond, 1);
+    if (!budget_take(budget, zone_used(s, i), cost_of(slot))) {
+        return false;
     }
-    *budget -= cost < *budget ? cost : *budget;
-    *used += cost;
     sign_one(s, slot, wall);
-    return cost;
+    return true;
+}
+
+/* Signs one that is beyond the budget for a known client, or turns the client away. */
+static void settle_beyond(struct serve *s, const struct world *world, size_t i,
+                          const struct serve_request *request, struct budget *budget,
+                          uint32_t wall)
+{
+    struct slot *slot = &s->slots[i];
+    if (is_known(world, slot, request, wall)) {
+        counter_add(s->counters, COUNTER_signing_beyond, 1);
+        budget_overdraw(budget, cost_of(slot));
+        sign_one(s, slot, wall);
+    } else {
+        counter_add(s->counters, COUNTER_signing_refused, 1);
+        turn_away(slot);
+    }
 }
 
 bool serve_has_later(const struct serve *s)
@@ -604,27 +593,44 @@ bool serve_has_later(const struct serve *s)
     return s->later > 0;
 }
 
+/* Once over what was left: each zone has its share, or, the last time, all that there still is, and
+ * who gets nothing then is turned away. */
+static void settle_all(struct serve *s, const struct world *world, struct serve_request *requests,
+                       size_t count, struct budget *budget, bool last, uint32_t wall)
+{
+    for (size_t i = 0; i < count && s->later > 0; i++) {
+        if (requests[i].verdict != SERVE_LATER) {
+            continue;
+        }
+        if (!last) {
+            prove_online_retry(&s->slots[i].answer, s->desk, wall);
+        }
+        if (!settle_within(s, i, budget, wall)) {
+            if (!last) {
+                continue;
+            }
+            settle_beyond(s, world, i, &requests[i], budget, wall);
+        }
+        render_one(s, world, &s->slots[i], &requests[i], wall);
+        s->later--;
+    }
+}
+
 unsigned serve_later(struct serve *s, const struct world *world, struct serve_request *requests,
                      size_t count, unsigned waiting, uint32_t wall)
 {
-    unsigned budget = waiting <= WAITING_FEW    ? BUDGET_BATCH
-                      : waiting >= WAITING_MANY ? 0
-                                                : BUDGET_BATCH * (WAITING_MANY - waiting) /
-                                                      (WAITING_MANY - WAITING_FEW);
-    unsigned cost = 0;
+    struct budget budget = budget_for(waiting);
     for (size_t i = 0; i < count; i++) {
         s->slots[i].used = 0;
-    }
-    for (size_t i = 0; i < count; i++) {
         if (requests[i].verdict != SERVE_LATER) {
             requests[i].verdict = SERVE_DROP;
-            continue;
         }
-        cost += settle_later(s, world, i, &requests[i], &budget, wall);
-        render_one(s, world, &s->slots[i], &requests[i], wall);
     }
+    settle_all(s, world, requests, count, &budget, false, wall);
+    budget_share_rest(&budget);
+    settle_all(s, world, requests, count, &budget, true, wall);
     s->later = 0;
-    return cost;
+    return budget.used;
 }
 
 /* Signs at once what was left so far: its plans are about to be overwritten. */

@@ -51,7 +51,7 @@ function draw_bar(set, server, figure, x, y, full,   n, list, m, length_of) {
     x += names_room
     length_of = wide(m / full * room)
     emit(sprintf("<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"13\"/>",
-        server == "rrdnsd" || set == "grow" && server != "echo" ? "own" : \
+        server ~ /^rrdnsd/ || set == "grow" && server != "echo" ? "own" : \
         server == "echo" ? "echo" : "peer", x, y - 11, length_of))
     if (m > full) {
         emit(sprintf("<path class=\"break\" d=\"M%.1f %d l-5 15\"/>", x + room - 12, y - 12))
@@ -94,6 +94,10 @@ function draw_sets(   s, set) {
         if (set == "grow") {
             continue
         }
+        if (set ~ /^sign-/) {
+            draw(set ": CPU per answer, times the limit", set, "times", signers, items["signer"])
+            continue
+        }
         if (set ~ /^tcp/) {
             draw(set ": 1000 answers a second", set, "qps", with_echo, servers + 1)
         } else {
@@ -121,7 +125,7 @@ END {
     count_times()
     columns = 2
     width = 460
-    names_room = 72
+    names_room = 96
     room = width - names_room - 80
     what["reload reload"] = "reload of the tld zone under load"
     what["change reload_zone"] = "one zone of hosts changed, by name"
@@ -131,6 +135,9 @@ END {
         alone[i] = with_echo[i] = items["server", i]
     }
     with_echo[servers + 1] = "echo"
+    for (i = 1; i <= items["signer"]; i++) {
+        signers[i] = items["signer", i]
+    }
     top = 70
     draw_sets()
     draw_rest()

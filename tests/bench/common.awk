@@ -87,8 +87,9 @@ function best(set, figure, sign,   i, m, least, who) {
 function count_times(   s, i, r, set, server, limit) {
     for (s = 1; s <= items["set"]; s++) {
         set = items["set", s]
-        for (i = 1; i <= items["server"]; i++) {
-            server = items["server", i]
+        for (i = 1; i <= items["server"] + items["signer"]; i++) {
+            server = i <= items["server"] ? items["server", i] : \
+                items["signer", i - items["server"]]
             for (r = 1; r <= last_round; r++) {
                 # (To look at what is not there would make it be there.)
                 if (!((set, "echo", "cpu", r) in value) || !((set, server, "cpu", r) in value)) {
@@ -126,6 +127,43 @@ function read_run(set, server,   round, wrong) {
     }
 }
 
+# A server that signs in one of its ways. "full" are answers that are no mere "ask by TCP" (TC),
+# "rate" the signatures made for them by second of processor time, where the server tells.
+function remember_signer(server) {
+    if (server == "echo" || (("signer", server) in known)) {
+        return
+    }
+    remember("signer", server)
+    if (server !~ /^rrdnsd@/) {
+        peers[++peers[0]] = server
+    }
+}
+
+function read_sign(set, server, round,   full) {
+    read_run(set, server)
+    remember_signer(server)
+    full = (field("answered") - field("truncated")) / field("seconds") / 1000
+    set_value(set, server, "full", round, full)
+    set_value(set, server, "turned", round, field("truncated") / field("seconds") / 1000)
+    if (field("cpu") > 0) {
+        set_value(set, server, "rate", round, field("fresh") / field("cpu") * 1000)
+    }
+}
+
+function read_mixed(set, server, round) {
+    remember("mixed", set)
+    remember_signer(server)
+    set_value(set, server, "p99", round, field("p99"))
+    set_value(set, server, "lost", round, field("lost") + field("unsent") + field("bad_rcode") + \
+        field("empty") + field("truncated"))
+    set_value(set, server, "flood", round, field("flood_sent") / 1000)
+    set_value(set, server, "full", round, field("flood_full") / 1000)
+    if (set != "sign-mixed idle" && ("sign-mixed idle", server, "p99", round) in value) {
+        set_value(set, server, "later", round,
+            (field("p99") - value["sign-mixed idle", server, "p99", round]) / 1000)
+    }
+}
+
 $1 == "machine" {
     machine = substr($0, 9)
     made_on = field("cpu") ", Linux " field("kernel") ", " field("date")
@@ -142,6 +180,10 @@ $1 == "server" {
 }
 $1 == "run" { read_run(field("set"), field("server")) }
 $1 == "grow" { read_run("grow", field("names")); remember("grown", field("names")) }
+$1 == "sign" { read_sign(field("set"), field("server"), field("round") + 0) }
+$1 == "openssl" { set_value("sign-flood", "openssl", "rate", field("round") + 0,
+    field("signs") / 1000) }
+$1 == "mixed" { read_mixed("sign-mixed " field("how"), field("server"), field("round") + 0) }
 $1 == "latency" {
     set_value(field("set"), field("server"), "p50", field("round") + 0, field("p50"))
     set_value(field("set"), field("server"), "p99", field("round") + 0, field("p99"))

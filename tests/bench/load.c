@@ -22,6 +22,8 @@
 //   -E          the server only echoes: answers are matched by ID alone
 //   -p PID      a process of the server (its descendants count too); -C CORE the core it runs on;
 //               -k PID that core's ksoftirqd: their processor time is measured
+//   -F FILE     floods the server beside a fixed rate: -R RATE questions a second of that file,
+//               whatever becomes of them, or 48 open at a time (-R 0, the default)
 //   -B NS       "until" counts from this moment (date +%s%N), not from its own start
 //   -x COMMAND -z ZONE -S SERIAL
 //               after two seconds at a fixed rate runs COMMAND and measures the time until the
@@ -62,6 +64,15 @@ static struct load load = {
     .seconds = 2,
     .timeout = 1000000000U,
 };
+static struct load flood = {
+    .clients = 6,
+    .window = 8,
+    .fresh = 64,
+    .sources = 16,
+    .segments = true,
+    .timeout = 1000000000U,
+};
+static const char *flood_file; // of -F
 static struct cpu_watch watch = {.core = -1};
 static double sample_for;      // seconds of -u
 static int helper_core = -1;   // of -H
@@ -103,10 +114,23 @@ static unsigned number(const char *text, unsigned most)
     return (unsigned)value;
 }
 
+static void read_flood(void)
+{
+    flood.echo = load.echo;
+    flood.server = load.server;
+    flood.edns = load.edns;
+    if (queries_read(&flood.queries, flood_file, &flood.edns, 0) != 0) {
+        exit(1);
+    }
+    flood.queries.random ^= now_ns(); // other names than the last time
+    load.flood = &flood;
+}
+
 static void read_options(int argc, char **argv)
 {
     size_t limit = 0;
-    for (int c; (c = getopt(argc, argv, "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:")) != -1;) {
+    static const char options[] = "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:F:R:";
+    for (int c; (c = getopt(argc, argv, options)) != -1;) {
         switch (c) {
         case 'm':
             load.mode = mode_of(optarg);
@@ -182,13 +206,20 @@ static void read_options(int argc, char **argv)
         case 'S':
             load.serial = number(optarg, UINT32_MAX);
             break;
+        case 'F':
+            flood_file = optarg;
+            break;
+        case 'R':
+            flood.rate = atof(optarg);
+            flood.fresh = 0; // answers may be late, and are to find their socket
+            break;
         default:
             usage();
         }
     }
     if (argc - optind != 3 || load.clients == 0 || load.window == 0 || load.sources == 0 ||
         (load.command != NULL && (load.zone == NULL || load.rate <= 0)) ||
-        (load.rate > 0 && load.mode != MODE_UDP)) {
+        (load.rate > 0 && load.mode != MODE_UDP) || (flood_file != NULL && load.rate <= 0)) {
         usage();
     }
     load.server.sin_family = AF_INET;
@@ -207,6 +238,10 @@ static void read_options(int argc, char **argv)
         exit(1);
     }
     load.queries.draw = draw;
+    load.queries.random ^= now_ns(); // patterns: other names than the last time
+    if (flood_file != NULL) {
+        read_flood();
+    }
 }
 
 static void print_tally(double seconds)
@@ -376,6 +411,15 @@ static int run_rate(void)
                change.seen != 0 ? (double)(change.seen - change.started) * 1e-9 : -1,
                change.ended != 0 ? (double)(change.ended - change.started) * 1e-9 : -1,
                change.status, change.own / change.measured);
+    } else {
+        printf(" self=%.3f", change.own / change.measured);
+    }
+    if (load.flood != NULL) {
+        const struct tally *t = &load.flood->tally;
+        printf(" flood_sent=%.0f flood_full=%.0f flood_truncated=%.0f",
+               (double)t->sent / change.measured,
+               (double)(t->answered - t->truncated) / change.measured,
+               (double)t->truncated / change.measured);
     }
     printf("\n");
     return 0;
@@ -385,7 +429,7 @@ int main(int argc, char **argv)
 {
     read_options(argc, argv);
     int result = 1;
-    if (clients_make(&load) == 0) {
+    if (clients_make(&load) == 0 && (load.flood == NULL || clients_make(load.flood) == 0)) {
         if (load.mode == MODE_UNTIL) {
             double took = wait_until_right(&load, watch.pids[0]);
             printf("until=%.4f\n", took);
@@ -397,6 +441,8 @@ int main(int argc, char **argv)
         }
     }
     clients_free(&load);
+    clients_free(&flood);
     queries_free(&load.queries);
+    queries_free(&flood.queries);
     return result;
 }

@@ -1,5 +1,5 @@
 // The load generator's inside: what its parts (load.c, load_check.c, load_udp.c, load_tcp.c,
-// load_watch.c) share.
+// load_watch.c, load_flood.c) share.
 #ifndef RRDNS_BENCH_LOAD_H
 #define RRDNS_BENCH_LOAD_H
 
@@ -93,6 +93,7 @@ struct load {
     const char *command;
     const char *zone;
     uint32_t serial;
+    struct load *flood; // asked meanwhile by the same generator (fixed rate only); or NULL
 };
 
 uint64_t now_ns(void);
@@ -119,6 +120,9 @@ bool check(struct load *load, struct client *client, const uint8_t *answer, size
 // Counts what has been open for too long as lost and closes it.
 void expire(struct load *load, struct client *client, uint64_t now);
 
+// Sends a run of questions of one length, as one message where the kernel takes that.
+void udp_send_run(struct load *load, unsigned n, uint64_t now);
+
 // The ring of clients with questions open.
 void ring_push(struct load *load, unsigned n);
 void ring_drop(struct load *load, unsigned n);
@@ -126,6 +130,9 @@ void ring_drop(struct load *load, unsigned n);
 // One turn of a generator: whether anything happened. Sends, receives, never sleeps.
 bool udp_turn(struct load *load, uint64_t now, bool everyone);
 bool tcp_turn(struct load *load, uint64_t now, bool everyone);
+// One turn of a flood: at its rate, whatever comes back (what does is only counted, answers and
+// truncated ones), or without a rate as udp_turn does.
+void flood_turn(struct load *flood, uint64_t now);
 
 // What udp_rate() found around a change.
 struct change {

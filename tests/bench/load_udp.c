@@ -63,7 +63,7 @@ static bool send_each(struct client *client, size_t each, unsigned count)
     return sendmmsg(client->fd, msgs, count, 0) >= 0;
 }
 
-static void send_run(struct load *load, unsigned n, uint64_t now)
+void udp_send_run(struct load *load, unsigned n, uint64_t now)
 {
     struct client *client = &load->all[n];
     if (client->fd < 0 || (load->fresh > 0 && client->batches >= load->fresh)) {
@@ -130,7 +130,7 @@ bool udp_turn(struct load *load, uint64_t now, bool everyone)
         if (load->all[n].fd >= 0) {
             break;
         }
-        send_run(load, n, now); // the very first turn
+        udp_send_run(load, n, now); // the very first turn
         ring_push(load, n);
         any = true;
     }
@@ -144,7 +144,7 @@ bool udp_turn(struct load *load, uint64_t now, bool everyone)
         }
         if (client->open == 0) {
             ring_drop(load, n);
-            send_run(load, n, now_ns());
+            udp_send_run(load, n, now_ns());
             ring_push(load, n);
             any = true;
         }

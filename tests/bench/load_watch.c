@@ -307,6 +307,9 @@ static void ask_at_rate(struct load *load, struct watcher *watcher, struct chang
     for (uint64_t now = begin; now < end; now = now_ns()) {
         if (!measured && now >= warm) {
             memset(&load->tally, 0, sizeof load->tally);
+            if (load->flood != NULL) {
+                memset(&load->flood->tally, 0, sizeof load->flood->tally);
+            }
             change->own = own_time();
             measured = true;
         }
@@ -317,6 +320,9 @@ static void ask_at_rate(struct load *load, struct watcher *watcher, struct chang
             due = now > due + second / 100 ? now : due + interval;
         }
         collect(load, epoll);
+        if (load->flood != NULL) {
+            flood_turn(load->flood, now);
+        }
         if (now >= change_at) {
             begin_change(load, change, go, now_ns());
             change_at = UINT64_MAX;

@@ -22,6 +22,16 @@ function row(what, set, figure, format, sign, limit,   who, text) {
     print text
 }
 
+# The same of rrdnsd's compact denial.
+function sign_row(what, set, figure, format, sign,   r) {
+    for (r = 1; r <= last_round; r++) {
+        if ((set, "rrdnsd@compact", figure, r) in value) {
+            set_value(set, "rrdnsd", figure, r, value[set, "rrdnsd@compact", figure, r])
+        }
+    }
+    row(what, set, figure, format, sign, figure == "cpu")
+}
+
 function head(what) {
     heading = what
 }
@@ -37,6 +47,9 @@ END {
     row("  1 million delegations, DO", "tld-do", "cpu", "%.2f", 1, 1)
     row("  100,000 zones", "hosts", "cpu", "%.2f", 1, 1)
     row("  one zone of 1 million names", "big", "cpu", "%.2f", 1, 1)
+    sign_row("  signed while asked, answers kept", "sign-hits", "cpu", "%.2f", 1)
+    head("Signed while asked, a flood of new names, 1000 answers a second")
+    sign_row("  a signature for each (compact)", "sign-flood", "full", "%.0f", -1)
     head("TCP, 1000 answers a second")
     row("  many questions at once", "tcp-pipe", "qps", "%.0f", -1, 1)
     row("  one at a time", "tcp-one", "qps", "%.0f", -1, 1)

@@ -40,6 +40,46 @@ function print_set(set,   i, server) {
     }
 }
 
+function print_signed(set,   i, server) {
+    printf "\n%s: signed while it is asked (signatures by second of processor time)\n", set
+    printf "%-15s %-22s %6s %6s  %-18s %-20s %8s %-20s %5s\n", "server", "us/answer", "user",
+        "system", "x limit", "1000 in full/s", "1000 TC", "1000 signatures/s", "right"
+    for (i = 1; i <= items["signer"] + 1; i++) {
+        server = i <= items["signer"] ? items["signer", i] : "echo"
+        if (median(set, server, "cpu") == "") {
+            continue
+        }
+        printf "%-15s %-22s %6s %6s  %-18s %-20s %8s %-20s %5s\n",
+            server ((set, server) in noisy ? "*" : ""), spread(set, server, "cpu", "%.3f"),
+            plain(set, server, "user", "%.2f"), plain(set, server, "system", "%.2f"),
+            spread(set, server, "times", "%.2f"), spread(set, server, "full", "%.1f"),
+            plain(set, server, "turned", "%.1f"),
+            server ~ /^rrdnsd/ ? spread(set, server, "rate", "%.1f") : "",
+            server == "echo" ? "" : plain(set, server, "right", "%.1f")
+    }
+    if (median(set, "openssl", "rate") != "") {
+        printf "%-15s %80s %s\n", "openssl speed", "", spread(set, "openssl", "rate", "%.1f")
+    }
+}
+
+function print_mixed(   m, set, i, server) {
+    print "\nsign-mixed: names whose signatures are there, 2,000 a second; beside them nothing, 48" \
+        " new names\nat a time, or more new names than anyone signs"
+    printf "%-18s %-15s %-26s %8s %12s %14s\n", "beside", "server", "p99 us", "lost",
+        "1000 new/s", "1000 in full/s"
+    for (m = 1; m <= items["mixed"]; m++) {
+        set = items["mixed", m]
+        for (i = 1; i <= items["signer"]; i++) {
+            server = items["signer", i]
+            if (median(set, server, "p99") != "") {
+                printf "%-18s %-15s %-26s %8s %12s %14s\n", set, server,
+                    spread(set, server, "p99", "%.0f"), plain(set, server, "lost", "%.0f"),
+                    plain(set, server, "flood", "%.1f"), plain(set, server, "full", "%.1f")
+            }
+        }
+    }
+}
+
 function print_grow(   i, names) {
     print "\ngrow: rrdnsd with so many names in its zone, one after the other in each round"
     printf "%-10s %-22s %6s  %-20s %s\n", "names", "us/answer", "user", "1000 answers/s",
@@ -135,9 +175,14 @@ END {
         print "NOTE: time in user mode is by clock ticks, and coarse; as root it would be sampled"
     }
     for (s = 1; s <= items["set"]; s++) {
-        if (items["set", s] != "grow") {
+        if (items["set", s] ~ /^sign-/) {
+            print_signed(items["set", s])
+        } else if (items["set", s] != "grow") {
             print_set(items["set", s])
         }
+    }
+    if (items["mixed"] > 0) {
+        print_mixed()
     }
     if (items["grown"] > 0) {
         print_grow()

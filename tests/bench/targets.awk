@@ -141,6 +141,42 @@ function restart(data, what,   names, h, m) {
     }
 }
 
+# What there would be with openssl's signatures and the limit's sockets, and nothing else.
+function signing_bound(   list, n, r, echo, openssl) {
+    n = 0
+    for (r = 1; r <= last_round; r++) {
+        if (("sign-flood", "echo", "cpu", r) in value &&
+            ("sign-flood", "openssl", "rate", r) in value) {
+            echo = value["sign-flood", "echo", "cpu", r]
+            openssl = value["sign-flood", "openssl", "rate", r]
+            insert(list, ++n, 1 / (1 + echo * openssl / 1000))
+        }
+    }
+    if (n > 0) {
+        printf "  (a signature and the limit of the sockets together would make %.3f)\n", \
+            middle(list, n)
+    }
+}
+
+function signed(   ways, w, m) {
+    at_most("sign-hits: CPU per answer, at most 1.15 x the limit",
+        median("sign-hits", "rrdnsd@compact", "times"), 1.15, "%.3f x")
+    # Both by processor time, which is also what openssl speed divides by.
+    at_least("sign-flood, compact: signatures, at least 0.85 of openssl's",
+        ratio("sign-flood", "rrdnsd@compact", "rate", "sign-flood", "openssl"), 0.85, "%.3f")
+    signing_bound()
+    at_most("sign-flood, NSEC: CPU per answer, at most 1.3 x the limit",
+        median("sign-flood", "rrdnsd@nsec", "times"), 1.3, "%.3f x")
+    split("closed open", ways, " ")
+    for (w = 1; w <= 2; w++) {
+        m = "sign-mixed, compact, " (w == 1 ? "48 new names at a time" : "a flood beyond capacity")
+        at_most(m ": p99 2 ms over idle",
+            median("sign-mixed " ways[w], "rrdnsd@compact", "later"), 2, "%.2f ms")
+        at_most("  questions lost: none", most("sign-mixed " ways[w], "rrdnsd@compact", "lost"), 0,
+            "%d")
+    }
+}
+
 END {
     count_times()
     print "\ntargets: medians of this run"
@@ -164,6 +200,7 @@ END {
     workers()
     restart("hosts", "100,000 zones")
     restart("big10", "10M names")
+    signed()
     if (no_images != "") {
         print "  (" no_images ")"
     }

@@ -228,6 +228,9 @@ static void live(enum dnssec_denial denial)
         note_published(signing, &states[i]);
         fetch(desk, signing, apex, RRTYPE_DNSKEY, now, states[i].dnskey);
         fetch(desk, signing, names_wire("www.example.test."), RRTYPE_A, now, states[i].data);
+        if (denial != DENIAL_NSEC3) {
+            fetch(desk, signing, apex, RRTYPE_NSEC, now, states[i].data);
+        }
     }
     signing_unref(signing);
     sign_desk_free(desk);
