@@ -55,9 +55,26 @@ START_TEST(what_costs_too_much_takes_nothing)
     struct budget budget = budget_for(0);
     unsigned most = budget.left, used = 0;
     budget_share_rest(&budget);
-    ck_assert(!budget_take(&budget, &used, most + 1));
-    ck_assert_uint_eq(budget.left, most);
-    ck_assert(budget_take(&budget, &used, most));
+    ck_assert(budget_take(&budget, &used, 1));
+    ck_assert(!budget_take(&budget, &used, most));
+    ck_assert_uint_eq(budget.left, most - 1);
+    ck_assert(budget_take(&budget, &used, most - 1));
+}
+END_TEST
+
+/* Where few wait; else not. */
+START_TEST(the_first_is_made_whatever_it_costs)
+{
+    struct budget budget = budget_for(0);
+    unsigned most = budget.left, used = 0, other = 0;
+    ck_assert(budget_take(&budget, &used, 2 * most));
+    ck_assert_uint_eq(budget.left, 0);
+    ck_assert_uint_eq(budget.used, 2 * most);
+    ck_assert(!budget_take(&budget, &other, 1));
+
+    budget = budget_for(150);
+    ck_assert_uint_gt(budget.left, 0);
+    ck_assert(!budget_take(&budget, &other, 2 * most));
 }
 END_TEST
 
@@ -79,6 +96,7 @@ int main(void)
     tcase_add_test(unit.tests, seldom_nothing);
     tcase_add_test(unit.tests, zones_share);
     tcase_add_test(unit.tests, what_costs_too_much_takes_nothing);
+    tcase_add_test(unit.tests, the_first_is_made_whatever_it_costs);
     tcase_add_test(unit.tests, overdrawn);
     return unit_end(&unit);
 }
