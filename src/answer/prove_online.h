@@ -19,8 +19,8 @@ struct sign_request {
 };
 
 /*
- * Adds what denies in the step, of a zone with step->source.signing, to the authority section. Where
- * it found nothing because the question is for NSEC or RRSIG, gives these instead.
+ * Adds what denies in the step, of a zone with step->source.signing, to the authority section.
+ * Where it found nothing because the question is for NSEC or RRSIG, gives these instead.
  */
 void prove_online_step(struct answer *answer, struct answer_step *step,
                        struct nsec3_hasher *hasher);

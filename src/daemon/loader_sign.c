@@ -56,8 +56,8 @@ void loader_policy_unref(struct loader_policy *policy)
     }
 }
 
-/* Whether the policy would sign as it is signed. What the entry names may be another one: whose keys
- * could not be read, so that it was never followed. */
+/* Whether the policy would sign as it is signed. What the entry names may be another one: whose
+ * keys could not be read, so that it was never followed. */
 static bool is_followed(const struct dnssec_policy *policy, const struct signing *signing)
 {
     return policy->denial == signing->denial && policy->lifetime == signing->lifetime &&

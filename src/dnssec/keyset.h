@@ -83,8 +83,8 @@ int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, i
                 struct keyset **keyset, struct diag *diag);
 
 /*
- * Whether the zone's files are those that the set was read from, by the looks of them: as far as the
- * system tells of changes, nothing in them can be otherwise. False where that is in doubt.
+ * Whether the zone's files are those that the set was read from, by the looks of them: as far as
+ * the system tells of changes, nothing in them can be otherwise. False where that is in doubt.
  */
 bool keyset_is_current(const struct keyset *keyset, const struct keyset_directory *directory);
 

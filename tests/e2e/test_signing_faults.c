@@ -21,7 +21,8 @@
 static const char policy[] = "{\"dnssec\": {\"p\": {\"keys\": \"keys\"}}, \"zones\": ["
                              "{\"name\": \"a.test\", \"file\": \"zones/a.test.zone\","
                              " \"dnssec\": \"p\"}]}";
-static const char plain[] = "{\"zones\": [{\"name\": \"a.test\", \"file\": \"zones/a.test.zone\"}]}";
+static const char plain[] = "{\"zones\": [{\"name\": \"a.test\","
+                            " \"file\": \"zones/a.test.zone\"}]}";
 
 /* ---- The daemon and its keys ---- */
 

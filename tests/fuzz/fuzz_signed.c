@@ -1,7 +1,7 @@
 /*
  * Questions to zones that are signed as they are asked, one in each mode of denial below a signed
- * root: whatever is asked with DO, every RRset that a zone vouches for has a signature that is good,
- * and what denies does not say that what it denies is there.
+ * root: whatever is asked with DO, every RRset that a zone vouches for has a signature that is
+ * good, and what denies does not say that what it denies is there.
  *
  * An input is a question in a shorthand, so that most of them hit: octet 0 says how it is asked,
  * octet 1 the type, then come labels, each an octet that picks one of the words or, from 128 on, is
@@ -43,7 +43,8 @@ enum { ZONES = 4 };
     "far CNAME far.nsec3.\ndown DNAME compact.\nup DNAME .\nloop CNAME loop2\nloop2 CNAME loop\n" \
     "big TYPE65281 \\# 1 00\nbig TYPE257 \\# 7 00056973737565\nbig TYPE1000 \\# 0\n"           \
     "big TXT \"0123456789012345678901234567890123456789012345678901234567890123456789\"\n"    \
-    "$GENERATE 0-60 big A 10.0.0.$\n$GENERATE 0-20 big MX $ m$.big\n$GENERATE 0-20 m$.big A 10.1.0.$\n" \
+    "$GENERATE 0-60 big A 10.0.0.$\n"                                                         \
+    "$GENERATE 0-20 big MX $ m$.big\n$GENERATE 0-20 m$.big A 10.1.0.$\n"                       \
     LABEL_63 "." LABEL_63 "." LABEL_63 " A 192.0.2.9\n"                                        \
     "\\000 TXT a\n\\001.a TXT b\n\\255 TXT c\nab TXT d\n"
 
