@@ -148,7 +148,7 @@ static void reload_whatever_comes(const char *names)
 static void change_keys(bool more)
 {
     struct output made =
-        more ? command("dnssec-keygen -q -a 13 -K %s/keys -P none -A none s.test", server.dir)
+        more ? command("dnssec-keygen -q -a 13 -K %s/keys -P now -A now s.test", server.dir)
              : command("sh -c 'cd %s/keys && rm -f $(grep -l \" 256 \" Ks.test.*.key) && "
                        "for f in Ks.test.*.private; do [ -e ${f%%.private}.key ] || rm $f; done'",
                        server.dir);

@@ -182,8 +182,8 @@ START_TEST(clock_jumps)
         static const char *const denials[] = {"compact", "nsec", "nsec3"};
         lay_out(format_text("jumps-%s", denials[mode]),
                 format_text("\"denial\": \"%s\"", denials[mode]), "www A 192.0.2.1\n");
-        keygen("-f KSK -P none -A none");
-        keygen("-P none -A none");
+        keygen("-f KSK -P -2000d -A -2000d");
+        keygen("-P -2000d -A -2000d");
         keygen("-P +170d -A +180d -I +200d -D +250d"); /* signs for 20 days that are jumped over */
         if (!start_with_shim()) {
             return;
@@ -215,8 +215,8 @@ START_TEST(deleted_for_a_while)
         return;
     }
     lay_out("deleted", "\"denial\": \"compact\"", "www A 192.0.2.1\n");
-    keygen("-f KSK -P none -A none");
-    keygen("-P none -A none");
+    keygen("-f KSK -P -2000d -A -2000d");
+    keygen("-P -2000d -A -2000d");
     keygen("-P -10d -A -10d -I +200d -D +250d");
     if (!start_with_shim()) {
         return;
