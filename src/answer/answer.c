@@ -344,8 +344,8 @@ static void answer_any(struct answer *a, const struct node *node)
     }
 }
 
-/* The node of the name, or the wildcard that stands for it. */
-static enum answer_next answer_node(struct answer *a, const struct node *node)
+/* The node of the name, or the wildcard that stands for it (expanded). */
+static enum answer_next answer_node(struct answer *a, const struct node *node, bool expanded)
 {
     uint16_t qtype = a->query->qtype;
     uint16_t before = a->plan.answer;
@@ -358,6 +358,9 @@ static enum answer_next answer_node(struct answer *a, const struct node *node)
         const struct rrset *rrset = overlay_find(&overlay, qtype);
         if (rrset == NULL && !is_hidden(a, node, qtype)) {
             rrset = node_rrset(node, qtype);
+        }
+        if (rrset != NULL && !expanded && is_planned(&a->plan, rrset)) {
+            return ANSWER_DONE; /* the DNAME that the chain came through */
         }
         if (rrset != NULL) {
             add_answer(a, rrset, node, a->name.place.size);
@@ -374,7 +377,7 @@ static enum answer_next answer_node(struct answer *a, const struct node *node)
 static enum answer_next answer_cut(struct answer *a, const struct zone_match *match)
 {
     if (a->query->qtype == RRTYPE_DS && match->node == match->cut) {
-        return answer_node(a, match->node);
+        return answer_node(a, match->node, false);
     }
     if (a->links == 0) {
         a->plan.aa = false;
@@ -404,11 +407,11 @@ enum answer_next answer_plan(struct answer *a, const struct answer_zone *source,
                                                                            : ANSWER_DONE;
     }
     if (match->node != NULL) {
-        return answer_node(a, match->node);
+        return answer_node(a, match->node, false);
     }
     if (match->wildcard != NULL) {
         a->wildcard = true;
-        return answer_node(a, match->wildcard);
+        return answer_node(a, match->wildcard, true);
     }
     a->plan.rcode = RCODE_NXDOMAIN;
     conclude(a, STEP_NXDOMAIN);

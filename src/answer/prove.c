@@ -75,7 +75,7 @@ static const struct rrset *nsec_in_file(struct answer *a, const struct answer_st
 
 void prove_denials(struct answer *a, struct nsec3_hasher *hasher)
 {
-    for (const struct answer_step *step = a->first_step; step != NULL; step = step->next) {
+    for (struct answer_step *step = a->first_step; step != NULL; step = step->next) {
         bool in_file = is_signed_in_file(step);
         if (a->plan.failed || (!in_file && step->source.signing == NULL)) {
             continue;

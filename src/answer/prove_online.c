@@ -21,20 +21,29 @@ static const uint8_t *ancestor(const struct answer_step *step, size_t size)
 
 /* --- compact denial (RFC 9824) --- */
 
-/* The NSEC of an ancestor of the name (name_size its octets) or of the name itself, that says
- * nothing of any other name. node: whose record it is; NULL where it is of no node. */
-static void add_compact(struct answer *a, const struct answer_step *step,
-                        const struct denial_types *types, const struct node *node, size_t size)
+/* The NSEC of an ancestor of the name (size its octets) or of the name itself, that says nothing of
+ * any other name. NULL, and the plan failed, without memory. */
+static const struct rrset *compact_nsec(struct answer *a, const struct answer_step *step,
+                                        const struct denial_types *types, size_t size)
 {
     void *memory = scratch_back(a->scratch, denial_room(types));
     if (memory == NULL) {
         a->plan.failed = true;
-        return;
+        return NULL;
     }
     uint8_t next[NAME_MAX_OCTETS];
     denial_successor(ancestor(step, size), step_zone(step)->head->apex_name, next);
-    const struct rrset *nsec = denial_nsec(types, step->source.signing->denial_ttl, next, memory);
-    answer_prove(a, step, nsec, node, NULL, 0, (uint16_t)size);
+    return denial_nsec(types, step->source.signing->denial_ttl, next, memory);
+}
+
+/* node: whose record it is; NULL where it is of no node. */
+static void add_compact(struct answer *a, const struct answer_step *step,
+                        const struct denial_types *types, const struct node *node, size_t size)
+{
+    const struct rrset *nsec = compact_nsec(a, step, types, size);
+    if (nsec != NULL) {
+        answer_prove(a, step, nsec, node, NULL, 0, (uint16_t)size);
+    }
 }
 
 static void prove_compact(struct answer *a, const struct answer_step *step)
@@ -66,11 +75,9 @@ static void prove_compact(struct answer *a, const struct answer_step *step)
 
 /* --- all modes --- */
 
-/*
- * Who asks for NSEC by type gets that of the name as the answer. As a denial it would say that it
- * is there itself. Such a question has no chain: there is the SOA and behind it the NSEC.
- */
-static void give_nsec(struct answer *a, const struct answer_step *step)
+/* Who asks for NSEC of a name that isn't there gets the one that says so as the answer: as a denial
+ * it would say that it is there itself. There is the SOA and behind it the NSEC. */
+static void give_absent(struct answer *a, const struct answer_step *step)
 {
     struct plan *plan = &a->plan;
     if (a->query->qtype != RRTYPE_NSEC || plan->failed || plan->rcode != RCODE_NOERROR ||
@@ -101,18 +108,97 @@ static const struct rrset *chain_nsec(struct answer *a, const struct answer_step
     return signing_rrset(signing, node, RRTYPE_NSEC, memory);
 }
 
-void prove_online_step(struct answer *a, const struct answer_step *step,
-                       struct nsec3_hasher *hasher)
+/* --- questions for what is made here --- */
+
+/* What the question for the NSEC of the step's node is answered with; NULL: it has none. */
+static const struct rrset *own_nsec(struct answer *a, const struct answer_step *step,
+                                    const struct node *node)
 {
+    if (step->source.signing->denial == DENIAL_COMPACT) {
+        return compact_nsec(a, step, &(struct denial_types){.node = node,
+                                                            .overlay = step->source.overlay},
+                            step->name.place.size);
+    }
+    bool is_member = step->source.signing->denial == DENIAL_NSEC && denial_in_chain(node);
+    return is_member ? chain_nsec(a, step, node) : NULL;
+}
+
+/* The RRset without what it has for the additional section. */
+static const struct rrset *without_targets(struct answer *a, const struct rrset *rrset)
+{
+    size_t size = (size_t)((const uint8_t *)rrset_targets(rrset) - (const uint8_t *)rrset);
+    struct rrset *copy = rrset->targets > 0 ? scratch_back(a->scratch, size) : NULL;
+    if (rrset->targets == 0) {
+        return rrset;
+    }
+    if (copy == NULL) {
+        a->plan.failed = true;
+        return NULL;
+    }
+    memcpy(copy, rrset, size);
+    copy->targets = 0;
+    return copy;
+}
+
+/* An RRset of the node that has signatures; NULL: there is none but, maybe, the denial's. */
+static const struct rrset *signed_rrset(struct answer *a, const struct node *node)
+{
+    const struct rrset *rrset = node_first_rrset(node);
+    for (unsigned i = 0; i < node->rrsets; i++, rrset = rrset_next(rrset)) {
+        if (signing_covers(node, rrset->type) && !zone_overlay_hides(node, rrset->type)) {
+            return without_targets(a, rrset);
+        }
+    }
+    return NULL;
+}
+
+/*
+ * NSEC and RRSIG stand in no zone that is signed here, yet denials say, rightly, that they are
+ * there. So who asks for them gets the name's NSEC; or the signatures of one of its RRsets, as
+ * RFC 8482 has it for ANY: all of them would be for an amplifier only. Such questions follow no
+ * chain, so there is one step, and the plan holds the SOA alone, in whose place it goes.
+ */
+static void answer_made(struct answer *a, struct answer_step *step)
+{
+    const struct zone_match *match = &step->match;
+    const struct node *node = match->node != NULL ? match->node : match->wildcard;
+    const struct rrset *rrset = NULL;
+    if (a->query->qtype == RRTYPE_RRSIG) {
+        rrset = signed_rrset(a, node);
+    }
+    if (rrset == NULL) {
+        rrset = own_nsec(a, step, node);
+    }
+    if (rrset == NULL) {
+        return;
+    }
+    bool of_name = match->node == NULL && rrset->type == RRTYPE_NSEC &&
+                   step->source.signing->denial == DENIAL_COMPACT;
+    struct plan_item *item = &a->plan.items[0];
+    a->plan.size = a->plan.size - item->rrset->block_size + rrset->block_size;
+    a->plan.answer = 1;
+    a->plan.authority = 0;
+    item->rrset = rrset;
+    item->node = of_name ? NULL : node;
+    item->place = step->name.place;
+    item->owner_size = step->name.place.size;
+    step->kind = STEP_DATA;
+}
+
+void prove_online_step(struct answer *a, struct answer_step *step, struct nsec3_hasher *hasher)
+{
+    uint16_t qtype = a->query->qtype;
+    if (step->kind == STEP_NODATA && (qtype == RRTYPE_NSEC || qtype == RRTYPE_RRSIG)) {
+        answer_made(a, step);
+    }
     switch (step->source.signing->denial) {
     case DENIAL_COMPACT:
         a->plan.co = true;
         prove_compact(a, step);
-        give_nsec(a, step);
+        give_absent(a, step);
         return;
     case DENIAL_NSEC:
         prove_nsec_step(a, step, chain_nsec);
-        give_nsec(a, step);
         return;
     case DENIAL_NSEC3:
         prove_lies(a, step, hasher);
@@ -166,8 +252,13 @@ static bool describe(const struct plan_item *item, struct sign_what *what)
 
 static void give(struct answer *a, struct plan_item *item, const uint8_t *run)
 {
+    static const struct rrset nothing = {.type = RRTYPE_RRSIG};
     size_t count;
     size_t size = signing_run_size(item->step->source.signing, item->rrset->type, &count);
+    if (a->query->qtype == RRTYPE_RRSIG && item == a->plan.items && a->plan.answer == 1) {
+        a->plan.size -= item->rrset->block_size; /* what they sign was not asked for */
+        item->rrset = &nothing;
+    }
     item->signatures = run;
     item->signatures_size = (uint16_t)size;
     item->signatures_count = (uint8_t)count;
@@ -191,19 +282,39 @@ static void request(struct answer *a, const struct sign_what *what, uint32_t ite
     a->requests = request;
 }
 
+/* Leaves out the rest of the additional section, from the item on, where that has no room in the
+ * message: what is not sent need not be signed. False where it has, or is no additional data. */
+static bool cut_additional(struct answer *a, uint32_t item, size_t used)
+{
+    uint32_t before = (uint32_t)a->plan.answer + a->plan.authority;
+    if (item < before || a->plan.items[item].required || used <= a->size_limit) {
+        return false;
+    }
+    a->plan.additional = (uint16_t)(item - before);
+    return true;
+}
+
 unsigned prove_online_find(struct answer *a, struct sign_desk *desk, uint32_t now)
 {
     unsigned found = 0;
+    size_t used = 0; /* octets of the records up to the item */
     uint32_t items = (uint32_t)a->plan.answer + a->plan.authority + a->plan.additional;
     for (uint32_t i = 0; i < items && !a->plan.failed; i++) {
         struct plan_item *item = &a->plan.items[i];
         struct sign_what what;
+        used += item->rrset->block_size;
+        if (cut_additional(a, i, used)) {
+            break;
+        }
         if (item->step == NULL || item->step->source.signing == NULL || !describe(item, &what)) {
             continue;
         }
         const struct signing *signing = item->step->source.signing;
-        size_t count;
-        size_t size = signing_run_size(signing, what.rrset->type, &count);
+        size_t count, size = signing_run_size(signing, what.rrset->type, &count);
+        used += size;
+        if (cut_additional(a, i, used)) {
+            break;
+        }
         uint8_t *run = scratch_back(a->scratch, size);
         if (run == NULL) {
             a->plan.failed = true;

@@ -18,8 +18,11 @@ struct sign_request {
     uint8_t *run;          /* where its RRSIG records go */
 };
 
-/* Adds what denies in the step, of a zone with step->source.signing, to the authority section. */
-void prove_online_step(struct answer *answer, const struct answer_step *step,
+/*
+ * Adds what denies in the step, of a zone with step->source.signing, to the authority section.
+ * Where it found nothing because the question is for NSEC or RRSIG, gives these instead.
+ */
+void prove_online_step(struct answer *answer, struct answer_step *step,
                        struct nsec3_hasher *hasher);
 
 /* The part of it for zones that deny by NSEC3. */

@@ -41,6 +41,7 @@ enum {
      */
     TRIM_RECORDS = 100000,
     HINTS_MAX = 64, /* where more have changed it is all one which come first */
+    SECOND_NS = 1000000000,
 };
 
 struct loader {
@@ -54,7 +55,8 @@ struct loader {
     struct loader_slots slots;
     struct loader_images *images;
     struct loader_refresh refresh;
-    bool signs; /* some zone of the table is signed here */
+    bool signs;           /* some zone of the table is signed here */
+    uint64_t next_second; /* when keys and signatures are looked at again: monotonic */
 
     pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
     pthread_cond_t wanted;
@@ -189,6 +191,7 @@ static void apply_item(struct loader *loader, struct loader_item *item)
         entry->policy = loader_policy_ref(item->policy);
     }
     if (item->resigned) {
+        item->followed = item->keys_only;
         signing_unref(entry->signing);
         entry->signing = item->signing;
         item->signing = NULL;
@@ -436,6 +439,9 @@ static void follow_keys(struct loader *loader, int64_t now)
     }
     for (size_t i = 0; error == RR_OK && i < plan.count; i++) {
         char name[NAME_MAX_TEXT];
+        if (!plan.items[i].followed) {
+            continue;
+        }
         name_to_text(plan.items[i].entry->name, name);
         log_info("zone %s: its keys' times were followed", name);
     }
@@ -443,17 +449,32 @@ static void follow_keys(struct loader *loader, int64_t now)
     loader_plan_free(&plan, &loader->slots, false);
 }
 
-/* Waits for work, for a second where zones are signed. Returns whether that is over. */
-static bool wait_for_work(struct loader *loader)
+/* Whether it is time to look at keys and signatures: every second where zones are signed, whatever
+ * else goes on. */
+static bool is_second(const struct loader *loader)
+{
+    return loader->signs && !atomic_load(&loader->stop) && clock_now_ns() >= loader->next_second;
+}
+
+static void each_second(struct loader *loader)
+{
+    int64_t now = clock_wall();
+    follow_keys(loader, now);
+    loader_refresh_step(&loader->refresh, &loader->table, loader->world->keys_generation,
+                        &loader->counters, now);
+    loader->next_second = clock_now_ns() + SECOND_NS;
+}
+
+/* Waits for work, where zones are signed until the next second. */
+static void wait_for_work(struct loader *loader)
 {
     if (!loader->signs) {
         pthread_cond_wait(&loader->wanted, &loader->lock);
-        return false;
+        return;
     }
-    struct timespec until;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec++;
-    return pthread_cond_timedwait(&loader->wanted, &loader->lock, &until) == ETIMEDOUT;
+    struct timespec until = {.tv_sec = (time_t)(loader->next_second / SECOND_NS),
+                             .tv_nsec = (long)(loader->next_second % SECOND_NS)};
+    pthread_cond_timedwait(&loader->wanted, &loader->lock, &until);
 }
 
 static void *coordinate(void *argument)
@@ -465,22 +486,19 @@ static void *coordinate(void *argument)
     pthread_sigmask(SIG_BLOCK, &all, NULL);
     pthread_mutex_lock(&loader->lock);
     for (;;) {
-        bool second = false;
-        while (loader->queue == NULL && !atomic_load(&loader->stop) && !second &&
+        while (loader->queue == NULL && !atomic_load(&loader->stop) && !is_second(loader) &&
                !loader_images_pending(loader->images)) {
-            second = wait_for_work(loader);
+            wait_for_work(loader);
+        }
+        if (is_second(loader)) {
+            pthread_mutex_unlock(&loader->lock);
+            each_second(loader);
+            pthread_mutex_lock(&loader->lock);
+            continue;
         }
         struct loader_job *job = loader->queue;
         if (job == NULL && atomic_load(&loader->stop)) {
             break;
-        }
-        if (job == NULL && second) {
-            pthread_mutex_unlock(&loader->lock);
-            int64_t now = clock_wall();
-            follow_keys(loader, now);
-            loader_refresh_step(&loader->refresh, &loader->table, &loader->counters, now);
-            pthread_mutex_lock(&loader->lock);
-            continue;
         }
         if (job == NULL) {
             pthread_mutex_unlock(&loader->lock);

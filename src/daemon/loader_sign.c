@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "dns/name.h"
@@ -55,19 +56,30 @@ void loader_policy_unref(struct loader_policy *policy)
     }
 }
 
-static bool same_policy(const struct loader_policy *a, const struct loader_policy *b)
+/* Whether the policy would sign as it is signed. What the entry names may be another one: whose
+ * keys could not be read, so that it was never followed. */
+static bool is_followed(const struct dnssec_policy *policy, const struct signing *signing)
 {
-    const struct dnssec_policy *x = &a->policy, *y = &b->policy;
-    return a == b || (x->denial == y->denial && x->lifetime == y->lifetime &&
-                      x->refresh == y->refresh && x->inception_offset == y->inception_offset &&
-                      x->dnskey_ttl == y->dnskey_ttl);
+    return policy->denial == signing->denial && policy->lifetime == signing->lifetime &&
+           policy->refresh == signing->refresh &&
+           policy->inception_offset == signing->inception_offset &&
+           policy->dnskey_ttl == signing->dnskey_ttl;
+}
+
+/* Whether the keys that the item's zone is signed with are all it has at the time. */
+static bool has_keys(const struct loader_item *item, int64_t now)
+{
+    const struct signing *signing = item->entry->signing;
+    return signing != NULL && now >= signing->keyset->whole_from;
 }
 
 void loader_sign_begin(struct loader_plan *plan)
 {
+    int64_t now = clock_wall();
     for (size_t i = 0; i < plan->count; i++) {
         struct loader_policy *policy = plan->items[i].policy;
-        if (policy != NULL && !plan->items[i].keys_only && policy->directory == NULL &&
+        bool reads = !plan->items[i].keys_only || !has_keys(&plan->items[i], now);
+        if (policy != NULL && reads && policy->directory == NULL &&
             policy->fault.faults == 0 &&
             keyset_directory_read(policy->policy.keys, &policy->directory, &policy->fault) !=
                 RR_OK &&
@@ -144,7 +156,10 @@ static int make_key(struct loader_item *item, int64_t now, struct keyset **keyse
 static int read_keys(struct loader_item *item, int64_t now, struct keyset **keyset)
 {
     struct loader_policy *policy = item->policy;
-    if (item->keys_only) {
+    if (has_keys(item, now) &&
+        (item->keys_only ||
+         (policy->directory != NULL &&
+          keyset_is_current(item->entry->signing->keyset, policy->directory)))) {
         *keyset = keyset_ref(item->entry->signing->keyset);
         return RR_OK;
     }
@@ -177,7 +192,7 @@ static bool is_as_before(const struct loader_item *item, const struct keyset *ke
 {
     const struct loader_entry *entry = item->entry;
     return item->outcome == LOADER_UNCHANGED && entry->signing != NULL &&
-           same_policy(item->policy, entry->policy) &&
+           is_followed(&item->policy->policy, entry->signing) &&
            same_keyset(keyset, entry->signing->keyset) && !loader_sign_is_due(entry, now);
 }
 
@@ -236,10 +251,14 @@ bool loader_sign_is_due(const struct loader_entry *entry, int64_t now)
 /* ---- Refreshing ---- */
 
 void loader_refresh_step(struct loader_refresh *refresh, const struct loader_table *table,
-                         struct counters *counters, int64_t now)
+                         uint64_t keys_generation, struct counters *counters, int64_t now)
 {
     if (refresh->desk == NULL && (refresh->desk = sign_desk_new()) == NULL) {
         return;
+    }
+    if (refresh->keys_generation != keys_generation) {
+        sign_desk_forget(refresh->desk);
+        refresh->keys_generation = keys_generation;
     }
     unsigned look = REFRESH_LOOK, make = REFRESH_MAKE;
     for (unsigned zones = 0; zones < REFRESH_ZONES && zones < table->count && make > 0; zones++) {
@@ -248,7 +267,7 @@ void loader_refresh_step(struct loader_refresh *refresh, const struct loader_tab
         }
         const struct signing *signing = table->entries[refresh->position]->signing;
         if (signing != NULL) {
-            int made = sign_desk_refresh(refresh->desk, signing, &refresh->cursor, look, make,
+            int made = sign_desk_refresh(refresh->desk, signing, &refresh->cursor, &look, make,
                                          (uint32_t)now);
             if (made < 0) {
                 return;

@@ -47,7 +47,8 @@ bool loader_sign_is_due(const struct loader_entry *entry, int64_t now);
 /* ---- Refreshing ---- */
 
 struct loader_refresh {
-    struct sign_desk *desk; /* made when first needed */
+    struct sign_desk *desk;   /* made when first needed */
+    uint64_t keys_generation; /* of the world that its keys are of */
     size_t position;        /* of the zone in the table */
     uint64_t cursor;        /* in its signatures */
 };
@@ -57,7 +58,7 @@ struct loader_refresh {
  * signed in one second is not signed again in one.
  */
 void loader_refresh_step(struct loader_refresh *refresh, const struct loader_table *table,
-                         struct counters *counters, int64_t now);
+                         uint64_t keys_generation, struct counters *counters, int64_t now);
 void loader_refresh_free(struct loader_refresh *refresh);
 
 #endif

@@ -103,6 +103,7 @@ struct loader_item {
     const char *file;    /* to be loaded from; NULL: the zone is no longer wanted */
     struct loader_policy *policy; /* NULL: not to be signed; no reference */
     bool keys_only;      /* the file is not looked at: the time of its keys has come */
+    bool followed;       /* and that is in force now */
     struct zone *served; /* the version in service; NULL: none. No reference. */
     uint32_t position;   /* in the new table */
     bool fresh;          /* the entry was made by this plan */

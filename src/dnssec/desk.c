@@ -155,6 +155,12 @@ static const struct cached *cache_find(const struct sign_desk *desk, const uint6
     return NULL;
 }
 
+/* What was made behind the time, before a clock was set back, is older than anything else. */
+static uint32_t age(struct sigstore_times times, uint32_t inception)
+{
+    return inception - times.inception;
+}
+
 static void cache_put(struct sign_desk *desk, const uint64_t hash[2], struct sigstore_times times,
                       const uint8_t *signature, size_t size)
 {
@@ -166,7 +172,7 @@ static void cache_put(struct sign_desk *desk, const uint64_t hash[2], struct sig
             place = i;
             break;
         }
-        if ((int32_t)(tags->times[i].inception - tags->times[place].inception) < 0) {
+        if (age(tags->times[i], times.inception) > age(tags->times[place], times.inception)) {
             place = i;
         }
     }
@@ -354,17 +360,18 @@ static int refresh_one(struct sign_desk *desk, const struct signing *signing,
 }
 
 int sign_desk_refresh(struct sign_desk *desk, const struct signing *signing, uint64_t *cursor,
-                      unsigned look, unsigned make, uint32_t now)
+                      unsigned *look, unsigned make, uint32_t now)
 {
     size_t key = (size_t)(*cursor >> 32), number = (size_t)(*cursor & UINT32_MAX);
     unsigned made = 0;
     for (; key < signing->keys; key++, number = 0) {
         size_t count = sigstore_count(signing->key[key].store);
         for (; number < count; number++) {
-            if (look-- == 0 || made >= make) {
+            if (*look == 0 || made >= make) {
                 *cursor = (uint64_t)key << 32 | number;
                 return (int)made;
             }
+            --*look;
             int one = refresh_one(desk, signing, &signing->key[key], number, now);
             if (one < 0) {
                 return one;

@@ -47,12 +47,12 @@ int sign_desk_make(struct sign_desk *desk, const struct signing *signing,
                    struct sign_what *what, uint32_t now, uint8_t *run);
 
 /*
- * Goes through the signatures kept by the zone's keys, a piece at a time: looks at up to `look` of
- * them, from *cursor (0 at first) on, and makes those anew of which no more than the policy's
- * `refresh` is left, up to `make`. Moves *cursor; it is 0 when all were looked at. Returns the
- * number made, or RR_ENOMEM.
+ * Goes through the signatures kept by the zone's keys, a piece at a time: looks at up to *look of
+ * them, which it counts down, from *cursor (0 at first) on, and makes those anew of which no more
+ * than the policy's `refresh` is left, up to `make`. Moves *cursor; it is 0 when all were looked
+ * at. Returns the number made, or RR_ENOMEM.
  */
 int sign_desk_refresh(struct sign_desk *desk, const struct signing *signing, uint64_t *cursor,
-                      unsigned look, unsigned make, uint32_t now);
+                      unsigned *look, unsigned make, uint32_t now);
 
 #endif

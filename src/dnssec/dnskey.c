@@ -20,6 +20,7 @@
 #include "dns/base_encoding.h"
 #include "dns/wire.h"
 #include "dnssec/dnskey_evp.h"
+#include "dnssec/secret.h"
 
 enum { HEADER = 4, PROTOCOL = 3 }; /* flags, protocol, algorithm (RFC 4034 section 2.1) */
 
@@ -369,6 +370,7 @@ int dnskey_set_private(struct dnskey *key, const struct dnskey_private *numbers,
     if (error != RR_OK) {
         EVP_PKEY_free(private);
         key->private = NULL;
+        error = error == RR_EINVAL && secret_is_full() ? RR_ENOMEM : error;
     }
     return error;
 }

@@ -8,12 +8,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include <xxhash.h>
 
 #include "base/err.h"
 #include "dnssec/key_file.h"
 #include "dnssec/keyset_list.h"
+#include "zone/source.h"
 
-enum { PATH_ROOM = 4096 };
+enum {
+    PATH_ROOM = 4096,
+    SETTLED_NS = 2000000000, /* some file systems count whole seconds, FAT pairs of them */
+};
 
 /* ---- Directories ---- */
 
@@ -154,6 +161,99 @@ size_t keyset_directory_keys(const struct keyset_directory *directory, const uin
     return end - first;
 }
 
+/* The name of the zone's DNSKEY RRset made elsewhere; NULL: there is no such file. */
+static const char *offline_file(const struct keyset_directory *directory, const uint8_t *zone)
+{
+    char name[KEYFILE_NAME_MAX + 8];
+    size_t length = keyfile_prefix(zone, name);
+    strcpy(name + length, "dnskey"); /* behind the zone's final dot */
+    size_t index = lower_bound(directory, name);
+    bool found = index < directory->count && strcmp(directory->name[index], name) == 0;
+    return found ? directory->name[index] : NULL;
+}
+
+/* ---- What files look like ---- */
+
+struct stamping {
+    XXH3_state_t *state;
+    int64_t settled; /* files changed after this may change again without a trace: wall ns */
+    bool sure;
+};
+
+static int64_t nanoseconds(struct timespec time)
+{
+    return (int64_t)time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+static void stamp_file(struct stamping *stamping, const char *path)
+{
+    struct stat st;
+    int64_t look[6] = {0};
+    if (stat(path, &st) == 0) {
+        look[0] = (int64_t)st.st_dev;
+        look[1] = (int64_t)st.st_ino;
+        look[2] = (int64_t)st.st_size;
+        look[3] = (int64_t)st.st_mode;
+        look[4] = nanoseconds(st.st_mtim);
+        look[5] = nanoseconds(st.st_ctim);
+        stamping->sure &= look[5] < stamping->settled;
+    } else {
+        stamping->sure &= errno == ENOENT;
+    }
+    XXH3_128bits_update(stamping->state, path, strlen(path) + 1);
+    XXH3_128bits_update(stamping->state, look, sizeof look);
+}
+
+/* A .key file's and its .private file's. */
+static void stamp_key(struct stamping *stamping, const char *directory, const char *name)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    stamp_file(stamping, path);
+    snprintf(path, sizeof path, "%s/%.*sprivate", directory, (int)(strlen(name) - strlen("key")),
+             name);
+    stamp_file(stamping, path);
+}
+
+/*
+ * Of all files of a zone's keys; 0 where that would not tell of every change: what was changed just
+ * now could be so once more within a tick of the file system's clock, and a DNSKEY RRset from
+ * elsewhere may include other files.
+ */
+static void stamp_files(const struct keyset_directory *directory, const uint8_t *zone,
+                        uint64_t stamp[2])
+{
+    const char *const *names;
+    size_t count = keyset_directory_keys(directory, zone, &names);
+    struct stamping stamping = {.state = XXH3_createState(),
+                                .settled = source_now() - SETTLED_NS,
+                                .sure = count > 0 && offline_file(directory, zone) == NULL};
+    stamp[0] = stamp[1] = 0;
+    if (stamping.state == NULL || XXH3_128bits_reset(stamping.state) != XXH_OK) {
+        XXH3_freeState(stamping.state);
+        return;
+    }
+    for (size_t i = 0; i < count && stamping.sure; i++) {
+        stamp_key(&stamping, directory->path, names[i]);
+    }
+    if (stamping.sure) {
+        XXH128_hash_t hash = XXH3_128bits_digest(stamping.state);
+        stamp[0] = hash.low64 | 1;
+        stamp[1] = hash.high64;
+    }
+    XXH3_freeState(stamping.state);
+}
+
+bool keyset_is_current(const struct keyset *keyset, const struct keyset_directory *directory)
+{
+    uint64_t stamp[2];
+    if (keyset->stamp[0] == 0) {
+        return false;
+    }
+    stamp_files(directory, keyset->zone, stamp);
+    return stamp[0] == keyset->stamp[0] && stamp[1] == keyset->stamp[1];
+}
+
 /* ---- Reading ---- */
 
 static struct keyset *new_keyset(const uint8_t *zone)
@@ -164,10 +264,21 @@ static struct keyset *new_keyset(const uint8_t *zone)
         return NULL;
     }
     keyset->references = 1;
+    keyset->whole_from = INT64_MIN;
     for (size_t i = 0; i < size; i++) {
         keyset->zone[i] = name_lower(zone[i]);
     }
     return keyset;
+}
+
+static int make_room(struct keyset *keyset, size_t count)
+{
+    struct dnskey *grown = realloc(keyset->key, count * sizeof *grown);
+    if (grown == NULL) {
+        return RR_ENOMEM;
+    }
+    keyset->key = grown;
+    return RR_OK;
 }
 
 /* Takes over the last key, which has been read or made: its CDS. */
@@ -184,15 +295,20 @@ static int read_key(struct keyset *keyset, const char *path, int64_t now, struct
 {
     struct dnskey key;
     int error = keyfile_read(path, &key, diag);
-    if (error == RR_OK && keyset_state(&key, now) != KEYSET_REMOVED) {
-        if (keyset->count == KEYSET_KEYS_MAX) {
-            diag_fault(diag, path, 0, "the zone has more than %d keys that are not deleted",
-                       KEYSET_KEYS_MAX);
-            error = RR_EINVAL;
-        } else {
+    if (error == RR_OK && keyset_state(&key, now) == KEYSET_REMOVED) {
+        int64_t removed = key.times[DNSKEY_DELETE];
+        keyset->whole_from = removed > keyset->whole_from ? removed : keyset->whole_from;
+    } else if (error == RR_OK && keyset->count == KEYSET_KEYS_MAX) {
+        diag_fault(diag, path, 0, "the zone has more than %d keys that are not deleted",
+                   KEYSET_KEYS_MAX);
+        error = RR_EINVAL;
+    } else if (error == RR_OK) {
+        error = make_room(keyset, keyset->count + 1);
+        if (error == RR_OK) {
             keyset->key[keyset->count] = key;
             return add_key(keyset);
         }
+        diag_fault(diag, path, 0, "%s", rr_strerror(error));
     }
     dnskey_clear(&key);
     return error;
@@ -221,11 +337,9 @@ static int read_keys(const struct keyset_directory *directory, struct keyset *ke
 static int read_offline(const struct keyset_directory *directory, struct keyset *keyset,
                         struct diag *diag)
 {
-    char name[KEYFILE_NAME_MAX + 8], path[PATH_ROOM];
-    size_t length = keyfile_prefix(keyset->zone, name);
-    strcpy(name + length, "dnskey"); /* behind the zone's final dot */
-    size_t index = lower_bound(directory, name);
-    if (index == directory->count || strcmp(directory->name[index], name) != 0) {
+    char path[PATH_ROOM];
+    const char *name = offline_file(directory, keyset->zone);
+    if (name == NULL) {
         return RR_OK;
     }
     snprintf(path, sizeof path, "%s/%s", directory->path, name);
@@ -241,6 +355,7 @@ int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, i
         diag_fault(diag, directory->path, 0, "%s", rr_strerror(RR_ENOMEM));
         return RR_ENOMEM;
     }
+    stamp_files(directory, zone, keyset->stamp); /* before they are read */
     int error = read_keys(directory, keyset, now, diag);
     if (error == RR_OK) {
         error = read_offline(directory, keyset, diag);
@@ -273,15 +388,15 @@ int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_
     for (unsigned event = 0; event < DNSKEY_EVENTS; event++) {
         times[event] = event <= DNSKEY_ACTIVATE ? now : DNSKEY_UNSET;
     }
-    if (keyset != NULL) {
-        error =
-            keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times, &keyset->key[0]);
+    if (keyset != NULL && make_room(keyset, 1) == RR_OK) {
+        error = keyfile_make(path, zone, DNSKEY_ZONE | DNSKEY_SEP, algorithm, times,
+                             &keyset->key[0]);
+        if (error != RR_OK) {
+            dnskey_clear(&keyset->key[0]);
+        }
     }
     if (error != RR_OK) {
         tell_make(path, zone, error, diag);
-        if (keyset != NULL) {
-            dnskey_clear(&keyset->key[0]);
-        }
     } else {
         error = add_key(keyset);
     }
@@ -311,5 +426,6 @@ void keyset_unref(struct keyset *keyset)
         dnskey_clear(&keyset->key[i]);
     }
     keyset_offline_free(keyset->offline);
+    free(keyset->key);
     free(keyset);
 }

@@ -66,9 +66,13 @@ struct keyset {
     size_t references; /* counted by loaders alone, as those of zones */
     uint8_t zone[NAME_MAX_OCTETS]; /* lower case */
     size_t count;
-    struct dnskey key[KEYSET_KEYS_MAX];
+    struct dnskey *key; /* count of them */
     uint8_t cds[KEYSET_KEYS_MAX][KEYSET_CDS_SIZE]; /* each key's CDS RDATA, SHA-256 */
     struct keyset_offline *offline;                /* NULL: there is no such file */
+    /* From when on it is all that the files hold: before, there were keys in them that are deleted
+     * by now. */
+    int64_t whole_from;
+    uint64_t stamp[2]; /* of its files when they were read; 0: they may have changed meanwhile */
 };
 
 /*
@@ -77,6 +81,12 @@ struct keyset {
  */
 int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, int64_t now,
                 struct keyset **keyset, struct diag *diag);
+
+/*
+ * Whether the zone's files are those that the set was read from, by the looks of them: as far as
+ * the system tells of changes, nothing in them can be otherwise. False where that is in doubt.
+ */
+bool keyset_is_current(const struct keyset *keyset, const struct keyset_directory *directory);
 
 /*
  * For a zone that has no key: makes one that signs everything, published and active from `now` on,

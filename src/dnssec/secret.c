@@ -7,24 +7,47 @@
 #include "dnssec/secret.h"
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 #include <openssl/crypto.h>
 
 #include "base/err.h"
 
 enum {
-    /* A key of P-256 or Ed25519 takes 32 octets in it, an RSA key of 2048 bits under 2 KiB. Locked
-     * page by page as used, but counted whole against RLIMIT_MEMLOCK, by default 8 MiB. */
-    HEAP_SIZE = 4 << 20,
+    /*
+     * A key of P-256 takes 64 octets in it, so the small one has room for 65,000 zones, the large
+     * one for a million; when it is full OpenSSL makes and reads no more keys. Locked page by page
+     * as used, but counted whole against RLIMIT_MEMLOCK, by default 8 MiB.
+     */
+    HEAP_SMALL = 4 << 20,
+    HEAP_LARGE = 64 << 20,
     HEAP_LEAST = 32, /* octets of its smallest blocks */
+    BESIDE = 4 << 20, /* to be locked for a moment each: texts */
+    ROOM_FOR_ONE = 4096, /* octets that no key needs more of */
 };
+
+/* As large as may be locked: root, as which servers are started, may raise its own limit. */
+static size_t heap_size(void)
+{
+    struct rlimit limit;
+    const rlim_t wanted = HEAP_LARGE + BESIDE;
+    if (getrlimit(RLIMIT_MEMLOCK, &limit) != 0) {
+        return HEAP_SMALL;
+    }
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = wanted;
+        limit.rlim_max = limit.rlim_max < wanted ? wanted : limit.rlim_max;
+        return setrlimit(RLIMIT_MEMLOCK, &limit) == 0 ? HEAP_LARGE : HEAP_SMALL;
+    }
+    return HEAP_LARGE;
+}
 
 int secret_init(void)
 {
     if (CRYPTO_secure_malloc_initialized() != 0) {
         return RR_OK;
     }
-    switch (CRYPTO_secure_malloc_init(HEAP_SIZE, HEAP_LEAST)) {
+    switch (CRYPTO_secure_malloc_init(heap_size(), HEAP_LEAST)) {
     case 1:
         return RR_OK;
     case 2:
@@ -32,6 +55,13 @@ int secret_init(void)
     default:
         return RR_ENOMEM;
     }
+}
+
+bool secret_is_full(void)
+{
+    void *room = OPENSSL_secure_malloc(ROOM_FOR_ONE);
+    OPENSSL_secure_free(room);
+    return room == NULL;
 }
 
 void *secret_alloc(size_t size)

@@ -5,6 +5,7 @@
 #ifndef RRDNS_DNSSEC_SECRET_H
 #define RRDNS_DNSSEC_SECRET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -14,6 +15,9 @@
  * ordinary memory then, wiped all the same.
  */
 int secret_init(void);
+
+/* Whether there is no room for another key: OpenSSL's errors do not tell. */
+bool secret_is_full(void);
 
 /* Zeroed memory for texts and numbers on their way in or out, or NULL. */
 void *secret_alloc(size_t size);

@@ -48,6 +48,7 @@ struct signing {
     enum dnssec_denial denial;
     uint32_t lifetime, refresh, inception_offset; /* seconds */
     uint32_t denial_ttl;                          /* of NSEC and NSEC3 (RFC 9077) */
+    uint32_t dnskey_ttl;                          /* the policy's */
     unsigned cost; /* of the signatures of an RRset of the zone, in those of P-256 */
     size_t keys;
     struct signing_key key[SIGNING_KEYS_MAX];

@@ -10,6 +10,10 @@ enum {
      * many taken in a row are as good as impossible; where it happens, nothing is kept. */
     PROBES = 64,
     COPY_TRIES = 3, /* of a slot that is being replaced: a miss then */
+    /* Up to here a store is a piece of the heap. A hundred thousand small zones with pages of their
+     * own for each key would be many times what they need, and near the number of mappings that the
+     * kernel lets a process have (65530). */
+    SMALL = 1 << 16,
 };
 
 /* Followed by the signature, in words. sequence is odd while the slot is written. */
@@ -30,11 +34,15 @@ struct sigstore {
     _Atomic uint32_t *index; /* number of the slot and 1; 0: free */
     uint8_t *slots;
     size_t index_octets, slots_octets;
+    size_t octets; /* of both, slots first */
 };
 
-/* Memory that is there when it is touched, zeroed. */
+/* Memory, zeroed; where it is much, there when it is touched. */
 static void *reserve(size_t size)
 {
+    if (size <= SMALL) {
+        return calloc(1, size);
+    }
     void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory != MAP_FAILED ? memory : NULL;
@@ -58,12 +66,13 @@ struct sigstore *sigstore_new(size_t most, size_t size)
     store->mask = (uint32_t)(places - 1);
     store->index_octets = places * sizeof *store->index;
     store->slots_octets = store->most * store->slot_size;
-    store->index = reserve(store->index_octets);
-    store->slots = reserve(store->slots_octets);
-    if (store->index == NULL || store->slots == NULL) {
-        sigstore_unref(store);
+    store->octets = store->slots_octets + store->index_octets;
+    store->slots = reserve(store->octets);
+    if (store->slots == NULL) {
+        free(store);
         return NULL;
     }
+    store->index = (void *)(store->slots + store->slots_octets);
     return store;
 }
 
@@ -78,11 +87,10 @@ void sigstore_unref(struct sigstore *store)
     if (store == NULL || --store->references > 0) {
         return;
     }
-    if (store->index != NULL) {
-        munmap((void *)store->index, store->index_octets);
-    }
-    if (store->slots != NULL) {
-        munmap(store->slots, store->slots_octets);
+    if (store->octets <= SMALL) {
+        free(store->slots);
+    } else {
+        munmap(store->slots, store->octets);
     }
     free(store);
 }
@@ -231,6 +239,9 @@ size_t sigstore_count(const struct sigstore *store)
 
 size_t sigstore_octets(const struct sigstore *store)
 {
+    if (store->octets <= SMALL) {
+        return store->octets;
+    }
     size_t count = sigstore_count(store);
     /* A page of the index for each signature, until all pages are touched. */
     size_t index = count * 4096 < store->index_octets ? count * 4096 : store->index_octets;

@@ -21,6 +21,7 @@
 enum {
     DESK_ZONES = 16,
     DESK_UDP_MAX = 1232, /* the payload the server takes */
+    DESK_WALL = 1700000000,
     DESK_QUERY_MAX = MESSAGE_HEADER + NAME_MAX_OCTETS + 4 + 11,
 };
 
@@ -109,8 +110,11 @@ static inline size_t desk_ask(struct desk *d, const void *query, size_t query_si
         .out_size = size,
     };
     struct serve_stream answers = {.data = d->stream, .size = sizeof d->stream};
-    size_t served = serve_batch(d->serve, d->world, &request, 1, &answers, 1700000000);
+    size_t served = serve_batch(d->serve, d->world, &request, 1, &answers, DESK_WALL);
     desk_require(served == 1, "not served");
+    if (serve_has_later(d->serve)) {
+        serve_later(d->serve, d->world, &request, 1, 0, DESK_WALL);
+    }
     size_t octets = request.verdict == SERVE_SEND ? request.out_size : 0;
     desk_require(octets == request.out_size, "dropped, but with an answer");
     if (stream) {

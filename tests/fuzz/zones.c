@@ -136,10 +136,9 @@ static void check(int error, const struct diag *diag)
     }
 }
 
-struct zone *fuzz_zone(size_t index)
+struct zone *fuzz_zone_of(const char *name, const char *text)
 {
     uint8_t apex[NAME_MAX_OCTETS];
-    const char *name = texts[index][0], *text = texts[index][1];
     struct diag diag = {0};
     struct source_list sources = {0};
     struct zone *zone;
@@ -152,4 +151,9 @@ struct zone *fuzz_zone(size_t index)
     source_list_clear(&sources);
     diag_clear(&diag);
     return zone;
+}
+
+struct zone *fuzz_zone(size_t index)
+{
+    return fuzz_zone_of(texts[index][0], texts[index][1]);
 }

@@ -17,5 +17,7 @@ enum {
 
 /* One of them, made anew from its master file; ends the program where that fails. */
 struct zone *fuzz_zone(size_t index);
+/* The same of any text and apex. */
+struct zone *fuzz_zone_of(const char *apex, const char *text);
 
 #endif

@@ -196,6 +196,9 @@ static bool answer_node(struct state *s, const uint8_t *node)
         if (type == s->type || (s->type == RRTYPE_ANY && type != RRTYPE_RRSIG)) {
             first = first_of(s->zone, node, (uint16_t)type);
         }
+        if (first != NULL && has_set(s->answer, first) && name_equal(node, s->name)) {
+            return false; /* the DNAME that led here */
+        }
         if (first != NULL) {
             add_set(s, SLOW_ANSWER, first, s->name, first->ttl);
             found = true;

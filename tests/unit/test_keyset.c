@@ -464,6 +464,7 @@ static char *offline_text(const char *letters, int from, int to)
     wire_write_octets(&w, zone, sizeof zone);
     /* In canonical order, as a key set of these keys alone has it. */
     struct keyset *only = calloc(1, sizeof *only);
+    only->key = calloc(KEYSET_KEYS_MAX, sizeof *only->key);
     for (; *letters != '\0'; letters++) {
         const struct dnskey *key = &made[*letters - 'A'];
         fprintf(out, "example.test. 3600 IN DNSKEY %u 3 %u ", key->flags, key->algorithm);
@@ -480,6 +481,7 @@ static char *offline_text(const char *letters, int from, int to)
         wire_write_octets(&w, moment.dnskey.record[i].data, moment.dnskey.record[i].size);
     }
     ck_assert(!w.failed);
+    free(only->key);
     free(only);
     struct dnskey_signer *signer = dnskey_signer_new(&made[0]);
     ck_assert_int_eq(dnskey_sign(signer, data, w.pos, signature), RR_OK);
@@ -608,6 +610,91 @@ START_TEST(offline_faults)
 }
 END_TEST
 
+/* ---- What need not be read again ---- */
+
+static struct keyset_directory *list_keys(void)
+{
+    struct keyset_directory *directory;
+    struct diag diag = {0};
+    ck_assert_int_eq(keyset_directory_read(key_directory, &directory, &diag), RR_OK);
+    return directory;
+}
+
+/* Whether a set read before is what the files are now. */
+static bool is_current(const struct keyset *keyset)
+{
+    struct keyset_directory *directory = list_keys();
+    bool current = keyset_is_current(keyset, directory);
+    keyset_directory_free(directory);
+    return current;
+}
+
+/* Files changed just now may change again unseen; so tests wait until that is over. */
+static struct keyset *read_settled(void)
+{
+    sleep(3);
+    struct keyset *keyset = read_at(T0, "");
+    ck_assert(is_current(keyset));
+    return keyset;
+}
+
+START_TEST(unchanged_files)
+{
+    char name[KEYFILE_NAME_MAX], file[KEYFILE_NAME_MAX + 16], *text;
+    begin();
+    make(257, 13, -1, -1, NO, NO, NO, NO);
+    keyfile_name(&made[0], name);
+    struct keyset *keyset = read_at(T0, "");
+    ck_assert(!is_current(keyset)); /* of files that are too new */
+    keyset_unref(keyset);
+
+    keyset = read_settled();
+    snprintf(file, sizeof file, "%s.private", name);
+    text = key_read(file);
+    key_write(file, text, 0600); /* the same again: to be read, to be sure */
+    ck_assert(!is_current(keyset));
+    keyset_unref(keyset);
+
+    keyset = read_settled();
+    ck_assert_int_eq(chmod(key_path(file), 0640), 0);
+    ck_assert(!is_current(keyset));
+    ck_assert_int_eq(unlink(key_path(file)), 0);
+    ck_assert(!is_current(keyset));
+    key_write(file, text, 0600);
+    free(text);
+    keyset_unref(keyset);
+
+    keyset = read_settled();
+    make(256, 13, -1, -1, NO, NO, NO, NO);
+    ck_assert(!is_current(keyset)); /* there is one more */
+    keyset_unref(keyset);
+    end();
+}
+END_TEST
+
+/* What was deleted when the keys were read, and is not at an earlier time. */
+START_TEST(whole_from)
+{
+    begin();
+    make(257, 13, -1, -1, NO, NO, NO, NO);
+    struct keyset *keyset = read_at(T0, "");
+    ck_assert(keyset->whole_from == INT64_MIN);
+    keyset_unref(keyset);
+    make(256, 13, -9, -9, -5, -3, NO, NO);
+    make(256, 13, -9, -9, -5, -2, NO, NO);
+    make(256, 13, -9, -9, 5, 7, NO, NO);
+    keyset = read_at(T0, "");
+    ck_assert_uint_eq(keyset->count, 2);
+    ck_assert_int_eq(keyset->whole_from, T0 - 2 * DAY);
+    keyset_unref(keyset);
+    keyset = read_at(T0 - 4 * DAY, "");
+    ck_assert_uint_eq(keyset->count, 4);
+    ck_assert(keyset->whole_from == INT64_MIN);
+    keyset_unref(keyset);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     struct unit unit = unit_begin("keyset");
@@ -628,5 +715,8 @@ int main(void)
     tcase_add_test(unit.tests, offline_set);
     tcase_add_test(unit.tests, offline_times);
     tcase_add_test(unit.tests, offline_faults);
+    tcase_set_timeout(unit.tests, 60);
+    tcase_add_test(unit.tests, unchanged_files);
+    tcase_add_test(unit.tests, whole_from);
     return unit_end(&unit);
 }

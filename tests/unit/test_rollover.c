@@ -224,7 +224,8 @@ static void live(enum dnssec_denial denial)
             signing = next;
         }
         uint64_t cursor = 0;
-        ck_assert_int_ge(sign_desk_refresh(desk, signing, &cursor, 1000, 1000, (uint32_t)now), 0);
+        unsigned look = 1000;
+        ck_assert_int_ge(sign_desk_refresh(desk, signing, &cursor, &look, 1000, (uint32_t)now), 0);
         note_published(signing, &states[i]);
         fetch(desk, signing, apex, RRTYPE_DNSKEY, now, states[i].dnskey);
         fetch(desk, signing, names_wire("www.example.test."), RRTYPE_A, now, states[i].data);

@@ -278,7 +278,12 @@ START_TEST(not_the_files_own)
         ck_assert_ptr_null(strstr(text, " MX"));
         free(text);
         ldns_pkt_free(packet);
-        ck_assert_uint_eq(wire_get_u16(answers[1] + 6), 0);
+        packet = packet_of(1);
+        for (size_t i = 0; i < ldns_pkt_ancount(packet); i++) { /* the server's */
+            const ldns_rr *rr = ldns_rr_list_rr(ldns_pkt_answer(packet), i);
+            ck_assert_uint_eq(ldns_rdf2native_int8(ldns_rr_rrsig_algorithm(rr)), DNSKEY_ED25519);
+        }
+        ldns_pkt_free(packet);
         ck_assert_uint_eq(wire_get_u16(answers[2] + 6), mode == DENIAL_NSEC3 ? 2 : 0);
         close_world();
     }
@@ -437,6 +442,64 @@ START_TEST(never_without_signatures)
 }
 END_TEST
 
+/* ---- Questions for what the server makes itself ---- */
+
+static ldns_pkt *asked_for(const char *name, uint16_t type)
+{
+    put(0, name, type);
+    serve_all(1, DESK_WALL);
+    if (serve_has_later(desk.serve)) {
+        serve_later(desk.serve, world, requests, 1, 0, DESK_WALL);
+    }
+    return packet_of(0);
+}
+
+/* The types of the records in the answer and authority sections: "NSEC RRSIG | SOA". */
+static void expect_types(const char *name, uint16_t type, const char *expected)
+{
+    char said[256] = "";
+    ldns_pkt *packet = asked_for(name, type);
+    for (unsigned section = 0; section < 2; section++) {
+        const ldns_rr_list *list =
+            section == 0 ? ldns_pkt_answer(packet) : ldns_pkt_authority(packet);
+        for (size_t i = 0; i < ldns_rr_list_rr_count(list); i++) {
+            char *text = ldns_rr_type2str(ldns_rr_get_type(ldns_rr_list_rr(list, i)));
+            snprintf(said + strlen(said), sizeof said - strlen(said), "%s ", text);
+            free(text);
+        }
+        strcat(said, section == 0 ? "| " : "");
+    }
+    ck_assert_msg(strcmp(said, expected) == 0, "%s %u: %s, not %s", name, type, said, expected);
+    ldns_pkt_free(packet);
+}
+
+START_TEST(nsec_and_rrsig)
+{
+    open_world(DENIAL_COMPACT, DNSKEY_ECDSAP256SHA256);
+    expect_types("www.example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    expect_types("ent.example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    expect_types("x.wild.example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    expect_types("www.example.test.", RRTYPE_RRSIG, "RRSIG | ");
+    expect_types("x.wild.example.test.", RRTYPE_RRSIG, "RRSIG | ");
+    expect_types("ent.example.test.", RRTYPE_RRSIG, "RRSIG | ");
+    expect_types("none.example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    close_world();
+    open_world(DENIAL_NSEC, DNSKEY_ECDSAP256SHA256);
+    expect_types("example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    expect_types("www.example.test.", RRTYPE_NSEC, "NSEC RRSIG | ");
+    expect_types("ent.example.test.", RRTYPE_NSEC, "| SOA RRSIG NSEC RRSIG ");
+    expect_types("x.wild.example.test.", RRTYPE_NSEC, "NSEC RRSIG | NSEC RRSIG ");
+    expect_types("www.example.test.", RRTYPE_RRSIG, "RRSIG | ");
+    expect_types("x.wild.example.test.", RRTYPE_RRSIG, "RRSIG | NSEC RRSIG ");
+    close_world();
+    open_world(DENIAL_NSEC3, DNSKEY_ECDSAP256SHA256);
+    expect_types("www.example.test.", RRTYPE_NSEC, "| SOA RRSIG NSEC3 RRSIG ");
+    expect_types("www.example.test.", RRTYPE_RRSIG, "RRSIG | ");
+    expect_types("ent.example.test.", RRTYPE_RRSIG, "| SOA RRSIG NSEC3 RRSIG ");
+    close_world();
+}
+END_TEST
+
 int main(void)
 {
     struct unit unit = unit_begin("serve_signed");
@@ -452,5 +515,6 @@ int main(void)
     tcase_add_test(unit.tests, the_first_is_signed);
     tcase_add_test(unit.tests, clock_jumps);
     tcase_add_test(unit.tests, never_without_signatures);
+    tcase_add_test(unit.tests, nsec_and_rrsig);
     return unit_end(&unit);
 }

@@ -111,6 +111,29 @@ START_TEST(memory_follows_use)
 }
 END_TEST
 
+/* One of few is a piece of the heap, all of which counts. */
+START_TEST(small_stores)
+{
+    struct sigstore *store = sigstore_new(10, 512);
+    uint8_t signature[512] = {1}, found[512];
+    struct sigstore_times times;
+    ck_assert_ptr_nonnull(store);
+    size_t octets = sigstore_octets(store);
+    ck_assert_uint_ge(octets, 10 * 512);
+    ck_assert_uint_le(octets, 10 * (512 + 64) + 256);
+    for (uint32_t i = 1; i <= 11; i++) {
+        bool kept = sigstore_put(store, sigstore_key_of(i, 1), (struct sigstore_times){i, 2},
+                                 signature);
+        ck_assert(kept == (i <= 10));
+    }
+    ck_assert(sigstore_get(store, sigstore_key_of(10, 1), &times, found));
+    ck_assert_mem_eq(found, signature, sizeof found);
+    ck_assert_uint_eq(times.inception, 10);
+    ck_assert_uint_eq(sigstore_octets(store), octets);
+    sigstore_unref(store);
+}
+END_TEST
+
 /* ---- Threads ---- */
 
 enum { KEYS = 64, THREADS = 4 };
@@ -179,6 +202,7 @@ int main(void)
     tcase_add_test(unit.tests, full_keeps_what_it_has);
     tcase_add_test(unit.tests, walked_by_number);
     tcase_add_test(unit.tests, memory_follows_use);
+    tcase_add_test(unit.tests, small_stores);
     tcase_add_test(unit.tests, never_read_by_halves);
     return unit_end(&unit);
 }
