@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "daemon/loader_images.h"
 #include "daemon/loader_job.h"
+#include "daemon/loader_own.h"
 #include "daemon/loader_result.h"
 #include "daemon/loader_sign.h"
 #include "daemon/loader_table.h"
@@ -40,39 +41,7 @@ enum {
      * its free lists takes tens of milliseconds after a large load; small ones reuse what there is.
      */
     TRIM_RECORDS = 100000,
-    HINTS_MAX = 64, /* where more have changed it is all one which come first */
     SECOND_NS = 1000000000,
-};
-
-struct loader {
-    struct counters counters; /* the coordinator's */
-    struct publisher *publisher;
-    pthread_t coordinator;
-    atomic_bool stop;
-
-    /* The coordinator's own. */
-    struct world *world; /* in force */
-    struct loader_slots slots;
-    struct loader_images *images;
-    struct loader_refresh refresh;
-    bool signs;           /* some zone of the table is signed here */
-    uint64_t next_second; /* when keys and signatures are looked at again: monotonic */
-
-    pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */
-    pthread_cond_t wanted;
-    struct loader_job *queue;
-    struct loader_table table;
-    size_t serving;
-    uint64_t generation;
-    size_t hints;
-    struct hint {
-        uint8_t name[NAME_MAX_OCTETS];
-        char *file;
-    } hint[HINTS_MAX];
-    struct loader_slot *retired; /* used by no world any more, their counts not read yet */
-    struct loader_slot *settled; /* their counts are read: to be used again */
-    loader_slot_counts *slot_counts;
-    void *slot_context;
 };
 
 /* ---- Putting a plan in force ---- */
@@ -586,91 +555,6 @@ void loader_set_slot_counts(struct loader *loader, loader_slot_counts *counts, v
     loader->slot_counts = counts;
     loader->slot_context = context;
     pthread_mutex_unlock(&loader->lock);
-}
-
-/* ---- Asking ---- */
-
-void loader_totals(struct loader *loader, size_t *zones, size_t *serving, uint64_t *generation)
-{
-    pthread_mutex_lock(&loader->lock);
-    *zones = loader->table.count;
-    *serving = loader->serving;
-    *generation = loader->generation;
-    pthread_mutex_unlock(&loader->lock);
-}
-
-static void tell(const struct loader_entry *entry, struct loader_zone_info *info)
-{
-    memset(info, 0, sizeof *info);
-    memcpy(info->name, entry->name, name_size(entry->name));
-    info->slot = entry->slot->number;
-    info->serving = entry->serving;
-    info->from_image = entry->from_image;
-    info->is_signed = entry->signing != NULL || entry->signed_in_file;
-    info->serial = entry->serial;
-    info->records = entry->records;
-    info->nodes = entry->nodes;
-    info->bytes = entry->bytes;
-    info->loaded_at = entry->loaded_at;
-    snprintf(info->file, sizeof info->file, "%s", entry->file);
-    if (entry->last_error != NULL) {
-        snprintf(info->last_error, sizeof info->last_error, "%s", entry->last_error);
-    }
-    info->queries_base = entry->slot->queries;
-    info->nxdomain_base = entry->slot->nxdomain;
-    info->bytes_base = entry->slot->bytes;
-}
-
-int loader_zone_info(struct loader *loader, const uint8_t *name, struct loader_zone_info *info)
-{
-    pthread_mutex_lock(&loader->lock);
-    bool known;
-    size_t position = loader_table_find(&loader->table, name, &known);
-    if (known) {
-        tell(loader->table.entries[position], info);
-    }
-    pthread_mutex_unlock(&loader->lock);
-    return known ? RR_OK : RR_ENOENT;
-}
-
-bool loader_signing(struct loader *loader, const uint8_t *name,
-                    void (*show)(void *context, const struct signing *signing), void *context)
-{
-    pthread_mutex_lock(&loader->lock);
-    bool known;
-    size_t position = loader_table_find(&loader->table, name, &known);
-    const struct signing *signing = known ? loader->table.entries[position]->signing : NULL;
-    if (signing != NULL) {
-        show(context, signing);
-    }
-    pthread_mutex_unlock(&loader->lock);
-    return signing != NULL;
-}
-
-size_t loader_each(struct loader *loader, const uint8_t *after, size_t limit,
-                   void (*each)(void *context, const struct loader_zone_info *info), void *context)
-{
-    struct loader_zone_info info;
-    pthread_mutex_lock(&loader->lock);
-    size_t position = 0;
-    if (after != NULL) {
-        bool exact;
-        position = loader_table_find(&loader->table, after, &exact);
-        position += exact;
-    }
-    size_t told = 0;
-    while (told < limit && position < loader->table.count) {
-        tell(loader->table.entries[position++], &info);
-        each(context, &info);
-        told++;
-    }
-    pthread_mutex_unlock(&loader->lock);
-    return told;
-}
-
-const struct counters *loader_counters(const struct loader *loader)
-{
-    return &loader->counters;
 }
 
 /* ---- Beginning and end ---- */
