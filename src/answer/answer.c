@@ -25,6 +25,7 @@ void answer_begin(struct answer *answer, const struct query *query, bool stream,
     answer->proves = query->has_edns && (query->edns_flags & EDNS_DO) != 0;
     answer->first_step = NULL;
     answer->last_step = NULL;
+    answer->step = NULL;
     answer->requests = NULL;
     answer->source = (struct answer_zone){0};
     answer->plan = (struct plan){.ede = EDE_NONE};
@@ -53,7 +54,7 @@ static struct plan_item *add_item(struct answer *a, const struct rrset *rrset,
     *item = (struct plan_item){
         .rrset = rrset,
         .node = node,
-        .step = a->last_step,
+        .step = a->step,
         .place = place,
         .owner_size = owner_size,
     };
@@ -93,7 +94,7 @@ struct plan_item *answer_prove(struct answer *a, const struct answer_step *step,
     return item;
 }
 
-/* Begins a step, where steps are noted. What it found is told by conclude. */
+/* Begins a step that is noted. What it found is told by conclude. */
 static void begin_step(struct answer *a, const struct zone_match *match)
 {
     struct answer_step *step = scratch_back(a->scratch, sizeof *step);
@@ -108,12 +109,13 @@ static void begin_step(struct answer *a, const struct zone_match *match)
         a->first_step = step;
     }
     a->last_step = step;
+    a->step = step;
 }
 
 static void conclude(struct answer *a, enum step_kind kind)
 {
-    if (a->last_step != NULL) {
-        a->last_step->kind = kind;
+    if (a->step != NULL) {
+        a->step->kind = kind;
     }
 }
 
@@ -396,7 +398,8 @@ enum answer_next answer_plan(struct answer *a, const struct answer_zone *source,
         a->plan.aa = true;
     }
     a->source = *source;
-    if (a->proves) {
+    a->step = NULL;
+    if (a->proves && (source->signing != NULL || source->zone->denial != ZONE_UNSIGNED)) {
         begin_step(a, match);
     }
     if (match->cut != NULL) {

@@ -41,7 +41,7 @@ struct answer_step {
 struct answer {
     const struct query *query;
     bool stream;           /* came over TCP: ANY is answered in full (RFC 8482) */
-    bool proves;           /* steps are noted */
+    bool proves;           /* steps are noted, in zones that have proofs */
     size_t size_limit;     /* octets of the answer; no more additional records than fit are planned */
     struct scratch *scratch;
     struct plan_name name; /* asked for now; at first the question's */
@@ -49,7 +49,8 @@ struct answer {
     bool wildcard;         /* some of it came from a wildcard */
     bool referral;
     const struct key *visited[ANSWER_CHAIN_MAX]; /* names that had a link */
-    struct answer_step *first_step, *last_step;  /* the latest; NULL: none */
+    struct answer_step *first_step, *last_step;  /* noted; NULL: none */
+    struct answer_step *step;                    /* the latest; NULL: it is not noted */
     struct sign_request *requests;               /* signatures that are missing (prove_online.h) */
     struct answer_zone source;                   /* the latest */
     uint16_t referral_item;                      /* index of the delegation's NS */

@@ -276,11 +276,12 @@ static bool plan_chain(struct slot *slot, const struct world *world, struct zone
  * requested. */
 static void finish_plan(struct serve *s, struct answer *a, uint32_t wall)
 {
-    if (a->proves) {
+    bool proves = a->first_step != NULL; /* some zone on the way has proofs */
+    if (proves) {
         prove_denials(a, s->hasher);
     }
     answer_finish(a);
-    if (a->proves && !a->plan.failed) {
+    if (proves && !a->plan.failed) {
         prove_signatures(a);
         unsigned found = prove_online_find(a, s->desk, wall);
         if (found > 0) {
