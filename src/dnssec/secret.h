@@ -1,6 +1,7 @@
 /*
  * Memory for private keys: not swapped out where the system allows to lock it, in no core dump,
- * wiped before it is given back.
+ * wiped before it is given back. Not all of it for RSA keys that are read from files: OpenSSL makes
+ * their numbers in ordinary memory, where they are wiped but may come into a core dump.
  */
 #ifndef RRDNS_DNSSEC_SECRET_H
 #define RRDNS_DNSSEC_SECRET_H
