@@ -17,7 +17,7 @@ PKG_CONFIG ?= pkg-config
 PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 WERROR     ?= -Werror
-MODULES     = libevent libevent_pthreads ldns libssl libcrypto jansson libxxhash
+MODULES     = libevent libevent_pthreads libevent_openssl ldns libssl libcrypto jansson libxxhash
 
 SBINDIR = $(PREFIX)/sbin
 BINDIR  = $(PREFIX)/bin

@@ -46,15 +46,20 @@ enum edns_option {
     EDNS_KEEPALIVE = 11, /* RFC 7828 */
     EDNS_PADDING = 12,   /* RFC 7830 */
     EDNS_EDE = 15,       /* RFC 8914 */
+    EDNS_LOOP = 65313,   /* of the range for local use (RFC 6891 section 9): settings.loop_mark */
 };
 
 /* INFO-CODEs of RFC 8914 and its registry; EDE_NONE is ours for "say nothing". */
 enum ede {
     EDE_NONE = -1,
     EDE_OTHER = 0,
+    EDE_STALE = 3,
     EDE_PROHIBITED = 18,
+    EDE_STALE_NXDOMAIN = 19,
     EDE_NOT_AUTHORITATIVE = 20,
     EDE_NOT_SUPPORTED = 21,
+    EDE_NO_REACHABLE_AUTHORITY = 22,
+    EDE_NETWORK_ERROR = 23,
     EDE_INVALID_DATA = 24,
     EDE_INVALID_QUERY_TYPE = 30, /* RFC 9824 section 3.4.1 */
 };

@@ -269,14 +269,18 @@ static uint32_t climb(const struct zone_index *index, uint32_t position, const u
     return position;
 }
 
-uint32_t world_locate(const struct world *world, const struct key *key)
+uint32_t zone_index_locate(const struct zone_index *index, const struct key *key)
 {
-    const struct zone_index *index = world->index;
     if (index->radix == NULL) {
         return WORLD_NONE;
     }
     return climb(index, radix_search(index->radix, key->symbols, key->size), key->symbols,
                  key->size);
+}
+
+uint32_t world_locate(const struct world *world, const struct key *key)
+{
+    return zone_index_locate(world->index, key);
 }
 
 void world_locate_many(const struct world *world, const struct key *const *keys, size_t count,

@@ -24,6 +24,9 @@ enum {
 /* The names of all zones and the tree over them. */
 struct zone_index;
 
+/* What is forwarded (world/routes.h). */
+struct routes;
+
 /*
  * names: count wire names, in any order, without duplicates. Returns 0; RR_EEXIST for a duplicate;
  * RR_ELIMIT above WORLD_ZONES_MAX; RR_ENOMEM. order[i] tells at which position of the index (and
@@ -38,6 +41,8 @@ size_t zone_index_count(const struct zone_index *index);
 const uint8_t *zone_index_name(const struct zone_index *index, uint32_t position);
 /* Symbols in its key. */
 uint16_t zone_index_key_size(const struct zone_index *index, uint32_t position);
+/* Position of the longest name at or above that of key, or WORLD_NONE. */
+uint32_t zone_index_locate(const struct zone_index *index, const struct key *key);
 
 /* Settings of the server that answers depend on. Text is owned by the settings. */
 struct settings {
@@ -50,6 +55,9 @@ struct settings {
     uint8_t cookie_secret[16];       /* makes and checks */
     uint8_t cookie_secret_before[16]; /* still checks, after a change of secret */
     uint16_t tcp_keepalive;          /* idle time told to clients, in units of 100 ms */
+    uint8_t loop_mark[8]; /* stands in what we ask upstream: who sees it come in, sees a loop */
+    /* Of the daemon, which frees it when no world has it any more; NULL: nothing is forwarded. */
+    const struct routes *routes;
 };
 
 /* A zone's place in a world. zone is NULL where it did not load: SERVFAIL. */

@@ -1,0 +1,73 @@
+/*
+ * A reply of an upstream server, read from the wire: all that is needed to accept it, to keep it
+ * and to pass it on. Nothing is allocated and nothing points anywhere but into the message.
+ */
+#ifndef RRDNS_DNS_REPLY_H
+#define RRDNS_DNS_REPLY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    /* Records whose TTLs are known by place. A reply with more can be passed on but not kept. */
+    REPLY_RECORDS_MAX = 1024,
+};
+
+enum reply_kind {
+    REPLY_POSITIVE, /* records answer the question, or RCODE tells a failure */
+    REPLY_NODATA,   /* NOERROR and nothing of the type asked for, also at the end of a CNAME chain */
+    REPLY_NXDOMAIN,
+};
+
+struct reply {
+    const uint8_t *message;
+    size_t size;
+
+    uint16_t id;
+    uint16_t flags;      /* as received, see enum message_flags */
+    uint16_t rcode;      /* 12 bits, with the upper ones from OPT */
+    bool has_question;   /* one, uncompressed; qname stands at message + 12 */
+    uint16_t qname_size;
+    uint16_t qtype;
+    uint16_t qclass;
+
+    /* The records without OPT: octets [body, body + body_size) of the message. What stands behind an
+     * OPT that is not the last record is left out. */
+    size_t body;
+    size_t body_size;
+    uint16_t counts[3];  /* answer, authority, additional: records in the body */
+
+    bool has_edns;
+    uint16_t edns_size;
+    uint16_t edns_flags;
+    uint8_t cookie_size; /* 0: none; 8, or 16 to 40 with a server cookie */
+    const uint8_t *cookie;
+    int32_t ede;         /* the first INFO-CODE (RFC 8914), or -1 */
+
+    enum reply_kind kind;
+    bool has_soa;        /* a negative one: SOA in authority */
+    uint32_t negative_ttl; /* min(TTL of that SOA, its minimum) (RFC 2308 section 5) */
+    uint32_t ttl;        /* the lowest of all records' in the body; UINT32_MAX where there are none.
+                            TTLs over 2^31 - 1 count as 0 (RFC 2181 section 8) */
+    uint32_t records;    /* in the body */
+};
+
+/*
+ * Reads a message of size octets. False where it is none that could be a reply: under 12 octets,
+ * QR clear, another opcode than QUERY, more than one question or a compressed one, records that are
+ * not whole, names whose pointers don't go strictly back or that are longer than 255 octets, a
+ * second OPT or one with options that are not whole, octets behind the last record. A reply
+ * with TC may end anywhere: what is whole of it counts, records 0 where nothing is. r is filled as
+ * far as was read. Never reads past size, and takes time linear in it.
+ */
+bool reply_parse(const uint8_t *message, size_t size, struct reply *r);
+
+/*
+ * The places of all TTLs in the body, as offsets from its beginning, in order: r->records of them.
+ * r is of a reply that reply_parse has taken. Returns false where there are more than
+ * REPLY_RECORDS_MAX.
+ */
+bool reply_ttls(const struct reply *r, uint16_t *offsets);
+
+#endif
