@@ -86,6 +86,7 @@ struct plan {
     uint16_t additional;
     uint16_t rcode;          /* 12 bits */
     int16_t ede;             /* enum ede */
+    const char *ede_text;    /* EXTRA-TEXT that goes with it, or NULL */
     bool aa;
     bool co;                 /* compact denial is what this zone gives (RFC 9824 section 5.1) */
     bool nxname;             /* a name that isn't there, told by NOERROR and NXNAME */

@@ -239,13 +239,13 @@ static size_t ede_text_size(const struct render_edns *edns)
     return edns->ede_text != NULL ? strnlen(edns->ede_text, EDE_TEXT_MAX) : 0;
 }
 
-static size_t opt_size(const struct plan *plan, const struct render_edns *edns)
+size_t render_opt_size(const struct render_edns *edns, int ede)
 {
     size_t size = OPT_FIXED;
     size += edns->nsid_size > 0 ? OPTION_HEAD + (size_t)edns->nsid_size : 0;
     size += edns->cookie_size > 0 ? OPTION_HEAD + (size_t)edns->cookie_size : 0;
     size += edns->keepalive >= 0 ? OPTION_HEAD + 2u : 0;
-    size += plan->ede != EDE_NONE ? OPTION_HEAD + 2u + ede_text_size(edns) : 0;
+    size += ede != EDE_NONE ? OPTION_HEAD + 2u + ede_text_size(edns) : 0;
     return size;
 }
 
@@ -256,16 +256,15 @@ static void write_option(struct wire_writer *w, uint16_t code, const void *data,
     wire_write_octets(w, data, size);
 }
 
-static void write_opt(struct wire_writer *w, const struct query *q, const struct plan *plan,
-                      const struct render_edns *edns)
+void render_opt(struct wire_writer *w, const struct render_edns *edns, uint16_t rcode,
+                uint16_t flags, int ede)
 {
     size_t start = w->pos;
     wire_write_u8(w, 0);
     wire_write_u16(w, RRTYPE_OPT);
     wire_write_u16(w, edns->udp_size);
-    unsigned echoed = EDNS_DO | (plan->co ? EDNS_CO : 0u);
-    wire_write_u32(w, (uint32_t)(plan->rcode >> 4) << 24 | (q->edns_flags & echoed));
-    wire_write_u16(w, (uint16_t)(opt_size(plan, edns) - OPT_FIXED));
+    wire_write_u32(w, (uint32_t)(rcode >> 4) << 24 | flags);
+    wire_write_u16(w, (uint16_t)(render_opt_size(edns, ede) - OPT_FIXED));
     if (edns->nsid_size > 0) {
         write_option(w, EDNS_NSID, edns->nsid, edns->nsid_size);
     }
@@ -277,16 +276,22 @@ static void write_opt(struct wire_writer *w, const struct query *q, const struct
         wire_put_u16(timeout, (uint16_t)edns->keepalive);
         write_option(w, EDNS_KEEPALIVE, timeout, sizeof timeout);
     }
-    if (plan->ede != EDE_NONE) {
+    if (ede != EDE_NONE) {
         size_t text = ede_text_size(edns);
         wire_write_u16(w, EDNS_EDE);
         wire_write_u16(w, (uint16_t)(2 + text));
-        wire_write_u16(w, (uint16_t)plan->ede);
+        wire_write_u16(w, (uint16_t)ede);
         wire_write_octets(w, edns->ede_text, text);
     }
     if (w->failed) {
         wire_writer_rewind(w, start);
     }
+}
+
+/* The flags of EDNS that come back. */
+static uint16_t echoed_flags(const struct query *q, const struct plan *plan)
+{
+    return (uint16_t)(q->edns_flags & (EDNS_DO | (plan->co ? EDNS_CO : 0u)));
 }
 
 /* Octets of the TSIG that answers the query's, 0 where it had none. With the longest names it does
@@ -330,7 +335,7 @@ struct render_result render(const struct query *q, struct plan *plan,
     if (q->has_question) {
         r.pos += (size_t)q->qname_size + 4;
     }
-    size_t tail = q->has_edns ? opt_size(plan, edns) : 0;
+    size_t tail = q->has_edns ? render_opt_size(edns, plan->ede) : 0;
     if (size > MESSAGE_MAX) {
         size = MESSAGE_MAX;
     }
@@ -349,7 +354,7 @@ struct render_result render(const struct query *q, struct plan *plan,
     struct wire_writer w = wire_writer_init(out, size);
     w.pos = r.pos;
     if (q->has_edns) {
-        write_opt(&w, q, plan, edns);
+        render_opt(&w, edns, plan->rcode, echoed_flags(q, plan), plan->ede);
         counts[2]++;
     }
     if (says_tsig) {

@@ -9,6 +9,7 @@
 
 #include "answer/plan.h"
 #include "dns/query.h"
+#include "dns/wire.h"
 
 enum { RENDER_COOKIE_MAX = 40 };
 
@@ -20,8 +21,16 @@ struct render_edns {
     uint8_t cookie_size;      /* 0: none */
     uint8_t cookie[RENDER_COOKIE_MAX];
     int32_t keepalive;        /* in units of 100 ms, or -1: none */
-    const char *ede_text;     /* EXTRA-TEXT for plan->ede, or NULL */
+    const char *ede_text;     /* EXTRA-TEXT for the EDE code, or NULL */
 };
+
+/* Octets of the OPT record with it and an EDE code (or EDE_NONE). */
+size_t render_opt_size(const struct render_edns *edns, int ede);
+
+/* Writes it. rcode has 12 bits, of which the upper eight stand here; flags are those of EDNS. Nothing
+ * is written where it does not fit. */
+void render_opt(struct wire_writer *w, const struct render_edns *edns, uint16_t rcode,
+                uint16_t flags, int ede);
 
 struct render_result {
     size_t size;    /* octets written; 0 where not even a header fits */

@@ -85,6 +85,9 @@ static bool read_options(const uint8_t *rdata, size_t size, struct query *q)
             }
             q->keepalive = true;
             break;
+        case EDNS_LOOP:
+            q->loop = length == 8 ? data : NULL;
+            break;
         default:
             break;
         }

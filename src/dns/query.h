@@ -43,6 +43,7 @@ struct query {
     uint16_t edns_size;   /* UDP payload size the client takes, raised to at least 512 */
     uint8_t cookie_size;  /* 0: none; 8: client cookie only; 16 to 40: with a server cookie */
     const uint8_t *cookie;
+    const uint8_t *loop;  /* 8 octets of EDNS_LOOP, or NULL */
 
     const uint8_t *tsig_name;  /* key name of the TSIG record that ends the message, or NULL */
     const uint8_t *tsig_rdata; /* its RDATA: algorithm name, then at least 16 octets */

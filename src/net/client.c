@@ -47,13 +47,25 @@ struct client *client_new(int fd, const union socket_address *peer, uint32_t cel
     return client;
 }
 
+/* 0: for upstream alone. */
+static short waits_for(const struct client *client)
+{
+    if (client->state == CLIENT_WRITING || client->unsent.data != NULL) {
+        return EV_WRITE;
+    }
+    return client->state == CLIENT_LAST || client->ended || client->paused ? 0 : EV_READ;
+}
+
 int client_watch(struct client *client)
 {
-    short what = client->state == CLIENT_WRITING ? EV_WRITE : EV_READ;
+    short what = waits_for(client);
     if (client->watched == what) {
         return 0;
     }
     client_unwatch(client);
+    if (what == 0) {
+        return 0;
+    }
     if (event_assign(&client->event, client->tcp->service->base, client->fd,
                      (short)(what | EV_PERSIST), tcp_client_ready, client) != 0 ||
         event_add(&client->event, NULL) != 0) {
@@ -85,10 +97,15 @@ static void count(struct client *client, size_t cell, uint64_t amount)
     counter_add(client->tcp->service->counters, cell, amount);
 }
 
-/* Nothing more will be said: FIN, and then only the client's is waited for. */
+/* Nothing more will be said but what upstream is still asked for: then FIN, and only the client's
+ * is waited for. */
 static void finish(struct client *client, uint64_t now)
 {
     client->since = now;
+    if (client->waiting > 0 || client->unsent.data != NULL) {
+        client->state = CLIENT_LAST;
+        return;
+    }
     shutdown(client->fd, SHUT_WR);
     client->state = CLIENT_FINISHING;
 }
@@ -123,7 +140,7 @@ static void drop_held(struct client *client)
 static bool hold(struct client *client, const struct buffer *from, size_t served, uint64_t now)
 {
     size_t left = from->used - served;
-    if (from->data == NULL || left == 0 || client->state == CLIENT_FINISHING) {
+    if (from->data == NULL || left == 0 || client->state >= CLIENT_LAST) {
         drop_held(client);
         return true;
     }
@@ -175,16 +192,36 @@ static size_t take_queries(struct client *client, const struct buffer *buffer, s
     return taken;
 }
 
-/* Writes what serve_batch has left in the worker's buffer; keeps what can't be written now. */
-static bool write_answers(struct client *client, uint64_t now)
+/* Puts octets behind those that wait to be written. */
+static bool keep_unsent(struct client *client, const uint8_t *data, size_t size)
 {
-    const struct serve_stream *out = &client->tcp->out;
+    struct unsent *unsent = &client->unsent;
+    size_t left = unsent->size - unsent->written;
+    uint8_t *all = malloc(left + size);
+    if (all == NULL) {
+        return false;
+    }
+    if (left > 0) {
+        memcpy(all, unsent->data + unsent->written, left);
+    }
+    memcpy(all + left, data, size);
+    free(unsent->data);
+    *unsent = (struct unsent){.data = all, .size = left + size};
+    if (client->state == CLIENT_READING) {
+        client->state = CLIENT_WRITING;
+    }
+    return true;
+}
+
+/* Writes octets, behind those that could not be written before; keeps what can't be now. */
+static bool write_octets(struct client *client, const uint8_t *data, size_t size, uint64_t now)
+{
     ssize_t sent = 0;
-    if (out->used == 0) {
-        return true;
+    if (client->unsent.data != NULL || size == 0) {
+        return size == 0 || keep_unsent(client, data, size);
     }
     do {
-        sent = send(client->fd, out->data, out->used, MSG_NOSIGNAL | MSG_DONTWAIT);
+        sent = send(client->fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (sent < 0 && errno == EINTR);
     if (sent < 0 && errno != EAGAIN) {
         return broken(client);
@@ -192,13 +229,24 @@ static bool write_answers(struct client *client, uint64_t now)
     size_t done = sent > 0 ? (size_t)sent : 0;
     count(client, COUNTER_bytes_sent_tcp, done);
     client->since = now;
-    if (done == out->used) {
-        return true;
+    return done == size || keep_unsent(client, data + done, size - done);
+}
+
+/* Hands on what upstream is to be asked, of the requests just served. */
+static void forward(struct client *client, size_t served)
+{
+    struct service *service = client->tcp->service;
+    for (size_t i = 0; i < served; i++) {
+        const struct serve_request *request = &client->tcp->requests[i];
+        if (request->verdict == SERVE_FORWARD) {
+            client->waiting++;
+            proxy_take_query(service->proxy, serve_forwarded(service->serve, i), client);
+        } else if (request->refresh) {
+            proxy_refresh(service->proxy, serve_forwarded(service->serve, i));
+        }
     }
-    size_t left = out->used - done;
-    client->state = CLIENT_WRITING;
-    client->unsent = (struct unsent){.data = copy(out->data + done, left, left), .size = left};
-    return client->unsent.data != NULL;
+    proxy_flush(service->proxy);
+    client->paused = client->waiting >= CLIENT_FORWARDS;
 }
 
 /*
@@ -211,7 +259,7 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
     struct service *service = tcp->service;
     tcp->out.used = 0;
     size_t served = serve_batch(service->serve, service->world, tcp->requests, taken, &tcp->out,
-                                service_wall());
+                                service_time(service_now(service)));
     assert(served > 0); /* an empty buffer has room for any answer */
     *octets = 0;
     *answers = 0;
@@ -223,6 +271,9 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
     bool v6 = client->peer.any.sa_family == AF_INET6;
     count(client, v6 ? COUNTER_queries_tcp6 : COUNTER_queries_tcp4, served);
     count(client, COUNTER_answers_tcp, *answers);
+    if (service->world->settings.routes != NULL) {
+        forward(client, served);
+    }
     return served;
 }
 
@@ -237,7 +288,8 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     size_t at = 0;
     size_t most = SERVE_BATCH;
     unsigned batches = 0;
-    while (client->state == CLIENT_READING) {
+    client->serving = true;
+    while (client->state == CLIENT_READING && !client->paused) {
         if (batches++ == BATCHES_TURN) {
             client->state = CLIENT_WRITING; /* goes on here in the next turn */
             break;
@@ -259,13 +311,15 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
         at += octets;
         most = served < taken ? served + 1 : SERVE_BATCH;
         client->since = now;
-        bool open = write_answers(client, now);
+        const struct serve_stream *out = &client->tcp->out;
+        bool open = write_octets(client, out->data, out->used, now);
         uint64_t end = service_clock(client->tcp->service);
         count(client, COUNTER_latency + counter_latency_bucket(end - now), answers);
-        if (!open) {
+        if (!open || client->broken) {
             return false;
         }
     }
+    client->serving = false;
     return hold(client, buffer, at, now);
 }
 
@@ -280,7 +334,9 @@ static bool read_queries(struct client *client, uint64_t now)
         return errno == EAGAIN || errno == EINTR || broken(client);
     }
     if (got == 0) {
-        return false; /* the client's FIN, and all its complete queries are answered */
+        /* The client's FIN, and all its complete queries are answered, or upstream is asked. */
+        client->ended = true;
+        return client->waiting > 0;
     }
     count(client, COUNTER_bytes_received_tcp, (uint64_t)got);
     buffer->used += (size_t)got;
@@ -318,7 +374,22 @@ static bool write_more(struct client *client, uint64_t now)
         return true;
     }
     client->state = CLIENT_READING;
+    if (client->ended) {
+        return client->waiting > 0;
+    }
     return serve_queries(client, &client->held, now);
+}
+
+/* The last answers are being written, or waited for. */
+static bool write_last(struct client *client, uint64_t now)
+{
+    if (client->unsent.data != NULL && !write_rest(client, now)) {
+        return false;
+    }
+    if (client->unsent.data == NULL && client->waiting == 0) {
+        finish(client, now);
+    }
+    return true;
 }
 
 /* After finish(): what still comes is read to nowhere. */
@@ -336,7 +407,39 @@ bool client_ready(struct client *client, uint64_t now)
         return read_queries(client, now);
     case CLIENT_WRITING:
         return write_more(client, now);
+    case CLIENT_LAST:
+        return write_last(client, now);
     default:
         return discard(client);
+    }
+}
+
+/* What follows from one answer less to wait for. */
+static bool go_on(struct client *client, uint64_t now)
+{
+    if (client->paused && client->waiting <= CLIENT_FORWARDS / 2) {
+        client->paused = false;
+        if (client->state == CLIENT_READING) {
+            client->state = CLIENT_WRITING; /* goes on with its queries in the next turn */
+        }
+    }
+    if (client->waiting > 0 || client->unsent.data != NULL) {
+        return true;
+    }
+    if (client->state == CLIENT_LAST) {
+        finish(client, now);
+    }
+    return !client->ended;
+}
+
+void client_answer(struct client *client, const uint8_t *data, size_t size, uint64_t now)
+{
+    client->waiting--;
+    count(client, COUNTER_answers_tcp, 1);
+    bool open = write_octets(client, data, size, now);
+    if (client->serving) {
+        client->broken |= !open;
+    } else {
+        tcp_client_settle(client, open && go_on(client, now), now);
     }
 }

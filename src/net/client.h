@@ -12,6 +12,7 @@
 #include <sys/queue.h>
 
 #include "net/limits.h"
+#include "net/proxy.h"
 #include "net/service.h"
 #include "net/socket.h"
 #include "net/tcp.h"
@@ -25,6 +26,11 @@ enum {
      * in one piece. It is also what a client that does not read can make us keep.
      */
     CLIENT_OUT = 2 * SERVE_STREAM_ROOM,
+    /*
+     * Questions of a connection that upstream is asked at once. Then the connection waits its turn, as
+     * it does while its answers can't be written; it goes on when half of them have been answered.
+     */
+    CLIENT_FORWARDS = 256,
     /* Lists of idle connections by client address. */
     TCP_NEIGHBOURHOODS = 4096,
 };
@@ -45,6 +51,7 @@ enum client_state {
     CLIENT_READING,   /* queries are read and served */
     CLIENT_WRITING,   /* answers wait for the client to read, or queries for their turn; nothing
                          more is read before */
+    CLIENT_LAST,      /* no more is read; the answers that upstream is still asked for follow */
     CLIENT_FINISHING, /* all is said; what the client still sends is thrown away until its FIN */
 };
 
@@ -60,10 +67,16 @@ struct client {
     struct unsent unsent; /* answers */
     uint32_t cell;        /* of limits */
     unsigned queries;
+    struct waiter_list waiters; /* what upstream is being asked for it */
+    unsigned waiting;           /* how many */
     int fd;
     enum client_state state;
     short watched; /* what event is in the loop for: EV_READ, EV_WRITE or 0 */
     bool idle;
+    bool ended;   /* its FIN was read: it waits for its last answers, if anything */
+    bool paused;  /* until some of CLIENT_FORWARDS are answered */
+    bool serving; /* its queries are being served: what is answered at once doesn't settle it */
+    bool broken;  /* found out meanwhile */
     union socket_address peer;
 };
 
@@ -95,7 +108,19 @@ bool client_ready(struct client *client, uint64_t now);
 int client_watch(struct client *client);
 void client_unwatch(struct client *client);
 
+/* Writes the answer of upstream, its length before it, that one of its waiters got. The connection
+ * may be gone when it returns, but not while its own queries are being served. */
+void client_answer(struct client *client, const uint8_t *data, size_t size, uint64_t now);
+
+/* Whether nothing is under way. */
+static inline bool client_is_idle(const struct client *client)
+{
+    return client->held.data == NULL && client->unsent.data == NULL && client->waiting == 0;
+}
+
 /* What the event calls (tcp.c): client_ready, and then back on a list or the end. */
 void tcp_client_ready(evutil_socket_t fd, short what, void *client);
+/* The latter, after something was done on it; open: false ends it. */
+void tcp_client_settle(struct client *client, bool open, uint64_t now);
 
 #endif

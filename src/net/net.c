@@ -30,6 +30,7 @@
 struct net {
     struct publisher *publisher;
     struct limits *limits;
+    struct shared_rate *rates; /* PROXY_RATES */
     struct place_list places;
     unsigned wanted;  /* workers, by the options */
     unsigned workers; /* that serve: worker[0..workers) */
@@ -54,6 +55,7 @@ static struct zone_counts *make_zone_counts(void)
 static void free_slot(struct worker_slot *slot)
 {
     free(slot->counters);
+    free(slot->upstream_counts);
     if (slot->zone_counts != NULL) {
         munmap(slot->zone_counts, WORLD_ZONES_MAX * sizeof(struct zone_counts));
     }
@@ -74,12 +76,17 @@ static int make_slot(struct net *net)
         .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
         .counters = aligned_alloc(_Alignof(struct counters), sizeof(struct counters)),
         .zone_counts = make_zone_counts(),
+        .upstream_counts = aligned_alloc(_Alignof(struct upstream_counts),
+                                         ROUTES_SERVERS_MAX * sizeof(struct upstream_counts)),
+        .rates = net->rates,
     };
-    if (slot->wake_fd < 0 || slot->counters == NULL || slot->zone_counts == NULL) {
+    if (slot->wake_fd < 0 || slot->counters == NULL || slot->zone_counts == NULL ||
+        slot->upstream_counts == NULL) {
         free_slot(slot);
         return RR_ENOMEM;
     }
     memset(slot->counters, 0, sizeof *slot->counters);
+    memset(slot->upstream_counts, 0, ROUTES_SERVERS_MAX * sizeof *slot->upstream_counts);
     net->slots++;
     return RR_OK;
 }
@@ -188,9 +195,14 @@ int net_open(const struct net_options *options, struct publisher *publisher, str
     made->publisher = publisher;
     made->wanted = options->workers;
     made->limits = limits_new(options);
+    made->rates = aligned_alloc(_Alignof(struct shared_rate), PROXY_RATES * sizeof *made->rates);
     struct place_list next = {0};
-    error =
-        made->limits == NULL ? RR_ENOMEM : places_plan(&made->places, options, NULL, &next, diag);
+    if (made->limits == NULL || made->rates == NULL) {
+        net_free(made);
+        return RR_ENOMEM;
+    }
+    memset(made->rates, 0, PROXY_RATES * sizeof *made->rates);
+    error = places_plan(&made->places, options, NULL, &next, diag);
     if (error != RR_OK) {
         net_free(made);
         return error;
@@ -276,6 +288,7 @@ void net_free(struct net *net)
         free_slot(&net->slot[--net->slots]);
     }
     free(net->limits);
+    free(net->rates);
     free(net);
 }
 
@@ -306,6 +319,14 @@ void net_zone_counts(const struct net *net, uint32_t slot, uint64_t *queries, ui
         *nxdomain += atomic_load_explicit(&counts->nxdomain, memory_order_relaxed);
         *bytes += atomic_load_explicit(&counts->bytes, memory_order_relaxed);
     }
+}
+
+const struct upstream_counts *net_upstream_counts(const struct net *net, unsigned worker,
+                                                  uint32_t slot)
+{
+    return worker < net->slots && slot < ROUTES_SERVERS_MAX
+               ? &net->slot[worker].upstream_counts[slot]
+               : NULL;
 }
 
 size_t net_addresses(const struct net *net, const struct net_address **addresses)

@@ -14,10 +14,12 @@
 #include "world/world.h"
 
 struct event_base;
+struct proxy;
 
 struct service {
     struct event_base *base;
     struct serve *serve;
+    struct proxy *proxy; /* what is forwarded */
     struct counters *counters;
     const struct world *world; /* adopted at the top of the turn, not to be kept beyond it */
     uint64_t now;              /* the monotonic clock when last read in this turn; 0: not yet */
@@ -37,14 +39,14 @@ static inline uint64_t service_now(struct service *service)
 }
 
 /*
- * Wall seconds for serve_batch. Read for each batch and not once a turn, because a turn begins by
+ * The time for serve_batch, now_ns being the monotonic clock's. Wall seconds are read for each batch and not once a turn, because a turn begins by
  * waiting, for hours on a quiet server; the coarse clock costs 5 ns.
  */
-static inline uint32_t service_wall(void)
+static inline struct serve_time service_time(uint64_t now_ns)
 {
     struct timespec ts;
     clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-    return (uint32_t)ts.tv_sec;
+    return (struct serve_time){(uint32_t)ts.tv_sec, (uint32_t)(now_ns / 1000000000u)};
 }
 
 #endif

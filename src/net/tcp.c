@@ -50,7 +50,7 @@ static void unlist(struct client *client)
 /* At the end of its list: its progress is the latest. */
 static void list(struct client *client)
 {
-    client->idle = client->held.data == NULL && client->unsent.data == NULL;
+    client->idle = client_is_idle(client);
     if (client->idle) {
         TAILQ_INSERT_TAIL(neighbourhood(client), client, neighbours);
         TAILQ_INSERT_TAIL(&client->tcp->idle, client, timeline);
@@ -110,6 +110,7 @@ static void end(struct client *client, enum counter why)
 {
     struct tcp *tcp = client->tcp;
     retire(client);
+    proxy_forget(tcp->service->proxy, &client->waiters);
     limits_leave(tcp->limits, client->cell);
     counter_add(tcp->service->counters, COUNTER_tcp_closed, 1);
     if (why != COUNTER_tcp_closed) {
@@ -148,11 +149,11 @@ static bool nothing_waits(const struct client *client)
     return recv(client->fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) <= 0;
 }
 
-/* After something was done on the connection. From here on the loop watches it, if it is there. */
-static void settle(struct client *client, bool open, uint64_t now)
+/* From here on the loop watches it, if it is there. */
+void tcp_client_settle(struct client *client, bool open, uint64_t now)
 {
     struct tcp *tcp = client->tcp;
-    bool idle = client->held.data == NULL && client->unsent.data == NULL;
+    bool idle = client_is_idle(client);
     bool done = !open || (tcp->draining && idle && nothing_waits(client));
     if (done || client_watch(client) != 0) {
         end(client, COUNTER_tcp_closed);
@@ -164,7 +165,7 @@ static void settle(struct client *client, bool open, uint64_t now)
 
 static void proceed(struct client *client, uint64_t now)
 {
-    settle(client, client_ready(client, now), now);
+    tcp_client_settle(client, client_ready(client, now), now);
 }
 
 void tcp_client_ready(evutil_socket_t fd, short what, void *context)

@@ -12,11 +12,12 @@
 #include <errno.h>
 #include <linux/sock_diag.h>
 #include <netinet/in.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "net/datagram.h"
+#include "net/proxy.h"
 
 enum {
     /*
@@ -28,12 +29,6 @@ enum {
     /* Octets of an answer; udp_payload_max is at most this. */
     ANSWER_MAX = 4096,
     SLOT = 4096 + 64,
-    /*
-     * Times that a full send buffer is tried again. It is full because 10,000 answers wait for the
-     * network card; what it can't take in these few microseconds the client will ask again,
-     * while queries that wait behind a patient worker would all be late.
-     */
-    SEND_TRIES = 3,
     /* What a short datagram takes of the socket's buffer: 256 octets of it and 512 for the kernel's
      * own. */
     WAITING_OCTETS = 768,
@@ -41,12 +36,6 @@ enum {
 };
 
 _Static_assert(SLOT >= QUERY_MAX && SLOT >= ANSWER_MAX, "a slot holds any message");
-
-/* Room for the one control message we ask for: which of our addresses was asked. */
-union control {
-    struct cmsghdr header;
-    uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
-};
 
 struct udp {
     struct service *service;
@@ -57,7 +46,7 @@ struct udp {
     struct serve_request requests[SERVE_BATCH];
     size_t slots[SERVE_BATCH]; /* of each request */
     union socket_address peers[SERVE_BATCH];
-    union control controls[SERVE_BATCH];
+    union datagram_control controls[SERVE_BATCH];
     _Alignas(64) uint8_t queries[SERVE_BATCH][SLOT];
     _Alignas(64) uint8_t answers[SERVE_BATCH][SLOT];
 };
@@ -120,26 +109,20 @@ static size_t take_queries(struct udp *udp, size_t received, uint64_t *octets)
     return count;
 }
 
-/*
- * Turns what was told of a query's way in into orders for its answer's way out: the same
- * address of ours, but whatever interface the route says; except for link-local addresses,
- * which mean nothing without theirs.
- */
-static void answer_from(struct msghdr *header)
+/* Hands on what upstream is to be asked. */
+static void forward_served(struct udp *udp, const struct endpoint *endpoint, size_t count)
 {
-    struct cmsghdr *message = CMSG_FIRSTHDR(header);
-    if (message == NULL) {
-        header->msg_control = NULL;
-        header->msg_controllen = 0;
-    } else if (message->cmsg_level == IPPROTO_IPV6) {
-        struct in6_pktinfo *info = (struct in6_pktinfo *)(void *)CMSG_DATA(message);
-        if (!IN6_IS_ADDR_LINKLOCAL(&info->ipi6_addr)) {
-            info->ipi6_ifindex = 0;
+    struct service *service = udp->service;
+    for (size_t i = 0; i < count; i++) {
+        const struct serve_request *request = &udp->requests[i];
+        if (request->verdict == SERVE_FORWARD) {
+            proxy_take_datagram(service->proxy, serve_forwarded(service->serve, i), endpoint,
+                                &udp->in[udp->slots[i]].msg_hdr);
+        } else if (request->refresh) {
+            proxy_refresh(service->proxy, serve_forwarded(service->serve, i));
         }
-    } else {
-        struct in_pktinfo *info = (struct in_pktinfo *)(void *)CMSG_DATA(message);
-        info->ipi_ifindex = 0;
     }
+    proxy_flush(service->proxy);
 }
 
 /* Headers for all answers there are. Returns their number. */
@@ -156,38 +139,11 @@ static size_t gather_answers(struct udp *udp, size_t served)
         *header = udp->in[udp->slots[i]].msg_hdr;
         header->msg_iov = &udp->out_vector[count];
         if (header->msg_controllen != 0) {
-            answer_from(header);
+            datagram_answer_from(header);
         }
         count++;
     }
     return count;
-}
-
-/*
- * Sends the answers gathered. A message that the kernel refuses, for want of a route or by a
- * filter's rule, must not hold up those behind it. Returns how many were sent.
- */
-static size_t send_answers(struct udp *udp, int fd, size_t count, uint64_t *octets)
-{
-    size_t sent = 0;
-    unsigned tries = 0;
-    for (size_t at = 0; at < count;) {
-        int done = sendmmsg(fd, &udp->out[at], (unsigned)(count - at), MSG_DONTWAIT);
-        if (done > 0) {
-            for (size_t end = at + (size_t)done; at < end; at++) {
-                *octets += udp->out_vector[at].iov_len;
-            }
-            sent += (size_t)done;
-        } else if (errno == EAGAIN || errno == ENOBUFS) {
-            if (++tries > SEND_TRIES) {
-                break;
-            }
-            sched_yield();
-        } else if (errno != EINTR) {
-            at++;
-        }
-    }
-    return sent;
 }
 
 /* Datagrams that wait in the socket, about: the kernel tells the memory that they take. */
@@ -207,7 +163,7 @@ static void send_served(struct udp *udp, int fd, size_t count, uint64_t begin)
     struct counters *counters = udp->service->counters;
     uint64_t octets = 0;
     size_t answers = gather_answers(udp, count);
-    size_t sent = send_answers(udp, fd, answers, &octets);
+    size_t sent = datagrams_send(fd, udp->out, answers, &octets);
     uint64_t end = service_clock(udp->service);
     counter_add(counters, COUNTER_answers_udp, sent);
     counter_add(counters, COUNTER_bytes_sent_udp, octets);
@@ -228,12 +184,15 @@ static unsigned serve_received(struct udp *udp, const struct endpoint *endpoint,
 
     size_t count = take_queries(udp, received, &octets);
     if (count > 0) {
-        uint32_t wall = service_wall();
-        serve_batch(service->serve, service->world, udp->requests, count, NULL, wall);
+        struct serve_time time = service_time(begin);
+        serve_batch(service->serve, service->world, udp->requests, count, NULL, time);
         send_served(udp, endpoint->fd, count, begin);
+        if (service->world->settings.routes != NULL) {
+            forward_served(udp, endpoint, count);
+        }
         if (serve_has_later(service->serve)) {
             cost = serve_later(service->serve, service->world, udp->requests, count,
-                               received == SERVE_BATCH ? waiting(endpoint->fd) : 0, wall);
+                               received == SERVE_BATCH ? waiting(endpoint->fd) : 0, time.wall);
             send_served(udp, endpoint->fd, count, begin);
         }
     }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "net/proxy.h"
 #include "net/tcp.h"
 #include "net/udp.h"
 
@@ -49,6 +50,7 @@ struct worker {
     struct udp *udp;
     struct tcp *tcp;
     struct endpoint_list endpoints;
+    struct endpoint_list closing; /* read from no more, but answers still leave by them */
     struct event *wake;
     struct event *pause; /* pending: accepting rests */
     struct event *deadline;
@@ -146,9 +148,31 @@ static void close_endpoint(struct worker *worker, struct endpoint *endpoint)
         tcp_accept(worker->tcp, endpoint, CLOSE_ACCEPTS);
     } else {
         udp_serve(worker->udp, endpoint, CLOSE_BATCHES);
+        proxy_cut(worker->service.proxy, endpoint);
     }
     close(endpoint->fd);
     endpoint->fd = -1;
+}
+
+/* In a drain: datagrams that have come are served, and their socket stays until all are answered. */
+static void put_to_rest(struct worker *worker, struct endpoint *endpoint)
+{
+    if (endpoint->stream) {
+        close_endpoint(worker, endpoint);
+        return;
+    }
+    unwatch(worker, endpoint);
+    udp_serve(worker->udp, endpoint, CLOSE_BATCHES);
+    TAILQ_INSERT_TAIL(&worker->closing, endpoint, link);
+}
+
+static void close_resting(struct worker *worker)
+{
+    struct endpoint *endpoint;
+    while ((endpoint = TAILQ_FIRST(&worker->closing)) != NULL) {
+        TAILQ_REMOVE(&worker->closing, endpoint, link);
+        close_endpoint(worker, endpoint);
+    }
 }
 
 /* ---- The thread ---- */
@@ -180,11 +204,14 @@ static void *run(void *context)
     while (!worker->ended) {
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
         worker->service.now = 0;
+        proxy_adopt(worker->service.proxy);
         event_base_loop(worker->service.base, EVLOOP_ONCE);
-        if (worker->draining && tcp_count(worker->tcp) == 0) {
+        if (worker->draining && tcp_count(worker->tcp) == 0 &&
+            proxy_waiting(worker->service.proxy) == 0) {
             worker->ended = true;
         }
     }
+    close_resting(worker);
     publisher_leave(worker->publisher, worker->slot->number);
     return NULL;
 }
@@ -227,9 +254,11 @@ static void do_watch(struct worker *worker, void *context)
     watch(worker, job->endpoint, &job->error);
 }
 
+/* Another worker may close it before upstream has answered what came in by it. */
 static void do_unwatch(struct worker *worker, void *context)
 {
     unwatch(worker, context);
+    proxy_cut(worker->service.proxy, context);
 }
 
 static void do_close(struct worker *worker, void *context)
@@ -237,8 +266,10 @@ static void do_close(struct worker *worker, void *context)
     close_endpoint(worker, context);
 }
 
+/* Answers from upstream come to this worker: those of connections that leave it are cut short. */
 static void do_take(struct worker *worker, void *context)
 {
+    proxy_cut(worker->service.proxy, NULL);
     tcp_take(worker->tcp, context);
 }
 
@@ -266,7 +297,7 @@ static void do_drain(struct worker *worker, void *context)
     struct endpoint *endpoint;
     evtimer_add(worker->deadline, &wait);
     while ((endpoint = TAILQ_FIRST(&worker->endpoints)) != NULL) {
-        close_endpoint(worker, endpoint);
+        put_to_rest(worker, endpoint);
     }
     tcp_drain(worker->tcp);
     worker->draining = true;
@@ -363,6 +394,7 @@ struct worker *worker_new(const struct worker_slot *slot, struct publisher *publ
     worker->slot = slot;
     worker->publisher = publisher;
     TAILQ_INIT(&worker->endpoints);
+    TAILQ_INIT(&worker->closing);
     sem_init(&worker->job_done, 0, 0);
     service->counters = slot->counters;
     service->serve = serve_new(slot->counters, slot->zone_counts);
@@ -372,11 +404,12 @@ struct worker *worker_new(const struct worker_slot *slot, struct publisher *publ
         worker_end(worker);
         return NULL;
     }
+    service->proxy = proxy_new(service, limits, slot->upstream_counts, slot->rates);
     worker->tcp = tcp_new(service, limits);
     worker->wake = event_new(service->base, slot->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
     worker->pause = evtimer_new(service->base, on_pause_over, worker);
     worker->deadline = evtimer_new(service->base, on_deadline, worker);
-    if (worker->tcp == NULL || worker->wake == NULL || worker->pause == NULL ||
+    if (service->proxy == NULL || worker->tcp == NULL || worker->wake == NULL || worker->pause == NULL ||
         worker->deadline == NULL || event_add(worker->wake, NULL) != 0) {
         worker_end(worker);
         return NULL;
@@ -398,6 +431,7 @@ static void free_worker(struct worker *worker)
         unwatch(worker, endpoint);
     }
     tcp_free(worker->tcp);
+    proxy_free(worker->service.proxy);
     udp_free(worker->udp);
     free_event(worker->wake);
     free_event(worker->pause);

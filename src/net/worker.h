@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "net/limits.h"
+#include "net/proxy.h"
 #include "net/socket.h"
 #include "serve/serve.h"
 #include "world/publish.h"
@@ -23,6 +24,8 @@ struct worker_slot {
     int wake_fd;     /* eventfd, written to by main thread and publisher */
     struct counters *counters;
     struct zone_counts *zone_counts;
+    struct upstream_counts *upstream_counts; /* ROUTES_SERVERS_MAX */
+    struct shared_rate *rates;               /* PROXY_RATES, of all workers */
 };
 
 /* A worker that does not run yet. slot, publisher and limits outlive it. NULL: no memory. */

@@ -2,21 +2,16 @@
  * A packet's whole life, stage by stage over the batch. Each stage goes over all queries
  * before the next begins, so that the memory one query waits for is fetched while others work.
  */
-#include "serve/serve.h"
-
 #include <stdlib.h>
 #include <string.h>
 
-#include "answer/answer.h"
-#include "answer/prove.h"
 #include "answer/prove_online.h"
 #include "answer/render.h"
 #include "dns/message.h"
-#include "dns/query.h"
 #include "dns/rrtype.h"
-#include "serve/budget.h"
 #include "serve/chaos.h"
 #include "serve/cookie.h"
+#include "serve/serve_own.h"
 
 enum {
     /*
@@ -25,31 +20,9 @@ enum {
      * suffice for all of a batch, the batch is planned and rendered in parts.
      */
     SCRATCH_SIZE = 1 << 20,
-    /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
-     * for those with more, others' lines would have to leave the first-level cache. */
-    GLUE_AHEAD = 4,
 };
 
-/* One query on its way. */
-struct slot {
-    enum query_status status;
-    uint32_t position;       /* of its zone in the world, or WORLD_NONE */
-    const struct zone *zone; /* NULL: none, or not loaded */
-    unsigned used;           /* of the budget for signatures, by the first query of each zone */
-    struct answer answer;
-    struct query query;
-};
-
-struct serve {
-    struct counters *counters;
-    struct zone_counts *zone_counts;
-    struct nsec3_hasher *hasher;
-    struct scratch scratch;
-    struct sign_desk *desk;
-    uint64_t keys_generation; /* of the world that the desk's keys are of */
-    size_t later;             /* queries left for serve_later */
-    struct slot slots[SERVE_BATCH];
-};
+static const char not_loaded[] = "zone is not loaded";
 
 struct serve *serve_new(struct counters *counters, struct zone_counts *zone_counts)
 {
@@ -87,12 +60,6 @@ static bool is_transfer(uint16_t qtype)
     return qtype == RRTYPE_AXFR || qtype == RRTYPE_IXFR;
 }
 
-/* Whether zone data is to be asked for an answer. */
-static bool asks_zones(const struct slot *slot)
-{
-    return slot->status == QUERY_OK && slot->query.qclass == CLASS_IN;
-}
-
 static void parse_all(struct serve *s, const struct serve_request *requests, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -100,117 +67,7 @@ static void parse_all(struct serve *s, const struct serve_request *requests, siz
         slot->status = query_parse(requests[i].in, requests[i].in_size, &slot->query);
         slot->position = WORLD_NONE;
         slot->zone = NULL;
-    }
-}
-
-/* The zone that is to answer for a name: the nearest apex, for DS of an apex the one above it. */
-static uint32_t choose_zone(const struct world *world, uint32_t position, const struct key *key,
-                            uint16_t qtype)
-{
-    if (qtype == RRTYPE_DS && position != WORLD_NONE &&
-        zone_index_key_size(world->index, position) == key->size) {
-        uint32_t parent = world_parent(world, position);
-        return parent != WORLD_NONE ? parent : position;
-    }
-    return position;
-}
-
-static void locate_all(struct serve *s, const struct world *world, size_t count)
-{
-    const struct key *keys[SERVE_BATCH] = {NULL};
-    struct slot *asking[SERVE_BATCH];
-    uint32_t positions[SERVE_BATCH];
-    size_t n = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (asks_zones(&s->slots[i])) {
-            asking[n] = &s->slots[i];
-            keys[n++] = &s->slots[i].query.key;
-        }
-    }
-    world_locate_many(world, keys, n, positions);
-    for (size_t i = 0; i < n; i++) {
-        struct slot *slot = asking[i];
-        slot->position = choose_zone(world, positions[i], keys[i], slot->query.qtype);
-        if (slot->position != WORLD_NONE) {
-            const struct world_zone *place = &world->zones[slot->position];
-            slot->zone = place->zone;
-            __builtin_prefetch(&s->zone_counts[place->slot], 1);
-            if (slot->zone != NULL) {
-                __builtin_prefetch(slot->zone); /* which may lie across two lines */
-                __builtin_prefetch(&slot->zone->radix);
-            }
-        }
-    }
-}
-
-/* The node whose RRsets an answer begins with. */
-static const struct node *match_source(const struct zone_match *match)
-{
-    return match->cut != NULL    ? match->cut
-           : match->node != NULL ? match->node
-                                 : match->wildcard;
-}
-
-/* The first lines of a node's RRsets: most have no more. */
-static void prefetch_rrsets(const struct node *node)
-{
-    const uint8_t *rrsets = (const uint8_t *)node_first_rrset(node);
-    __builtin_prefetch(rrsets);
-    __builtin_prefetch(rrsets + 64);
-}
-
-/* The nodes of a referral's first name servers. Not read here, so two lines stand for each. */
-static void prefetch_glue(const struct zone *zone, const struct node *cut)
-{
-    const struct rrset *ns = node_rrset(cut, RRTYPE_NS);
-    const struct rrset_target *targets = rrset_targets(ns);
-    for (unsigned i = 0; i < ns->targets && i < GLUE_AHEAD; i++) {
-        const uint8_t *node = zone_at(zone, targets[i].node);
-        __builtin_prefetch(node);
-        __builtin_prefetch(node + 64);
-    }
-}
-
-/*
- * Finds what each query's name is in its zone. Whatever a step will read was asked for a step
- * before: the zone's tree, then the leaf's node, then the RRsets of the node that will answer, and
- * for a referral the nodes with its glue.
- */
-static void search_all(struct serve *s, const struct world *world, size_t count,
-                       struct zone_match *matches)
-{
-    struct radix_cursor cursors[SERVE_BATCH];
-    for (size_t i = 0; i < count; i++) {
-        const struct slot *slot = &s->slots[i];
-        cursors[i].at = NULL;
-        if (slot->zone != NULL) {
-            size_t skip = zone_index_key_size(world->index, slot->position);
-            cursors[i] = (struct radix_cursor){slot->zone->radix, slot->zone->radix,
-                                               slot->query.key.symbols + skip,
-                                               slot->query.key.size - skip};
-            __builtin_prefetch(slot->zone->radix);
-        }
-    }
-    radix_search_many(cursors, count);
-    for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL) {
-            __builtin_prefetch(zone_at(s->slots[i].zone, cursors[i].at->value));
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL) {
-            zone_match_leaf(s->slots[i].zone, cursors[i].symbols, cursors[i].size,
-                            cursors[i].at->value, &matches[i]);
-            const struct node *node = match_source(&matches[i]);
-            if (node != NULL) {
-                prefetch_rrsets(node);
-            }
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL && matches[i].cut != NULL) {
-            prefetch_glue(s->slots[i].zone, matches[i].cut);
-        }
+        slot->forwarded = false;
     }
 }
 
@@ -243,6 +100,15 @@ static struct answer_zone source_at(const struct world *world, uint32_t position
     };
 }
 
+/* Whether a name of a chain would take a route. */
+static bool is_routed(const struct world *world, const struct key *key, uint16_t qtype,
+                      uint32_t position)
+{
+    uint16_t zone_size;
+    return world->settings.routes != NULL &&
+           forward_locate(world, key, qtype, position, &zone_size) != NULL;
+}
+
 /*
  * Follows the name along its chain through all zones, from the first zone's match on. False where
  * the chain ends in a zone that is not loaded.
@@ -253,14 +119,18 @@ static bool plan_chain(struct slot *slot, const struct world *world, struct zone
     struct answer_zone source = source_at(world, slot->position);
     while (answer_plan(a, &source, match) == ANSWER_CHASE) {
         uint32_t position = world_locate(world, a->name.key);
-        position = choose_zone(world, position, a->name.key, slot->query.qtype);
-        if (position == WORLD_NONE) {
+        if (is_routed(world, a->name.key, slot->query.qtype, position)) {
             return true; /* the chain leaves our zones: it ends here */
+        }
+        position = serve_choose_zone(world, position, a->name.key, slot->query.qtype);
+        if (position == WORLD_NONE) {
+            return true; /* likewise */
         }
         source = source_at(world, position);
         if (source.zone == NULL) {
             a->plan.rcode = RCODE_SERVFAIL;
             a->plan.ede = EDE_INVALID_DATA;
+            a->plan.ede_text = not_loaded;
             return false;
         }
         zone_lookup(source.zone, a->name.key, match);
@@ -290,33 +160,68 @@ static void finish_plan(struct serve *s, struct answer *a, uint32_t wall)
     }
 }
 
-static void plan_error(struct plan *plan, uint16_t rcode, int ede)
+void serve_plan_error(struct plan *plan, uint16_t rcode, int ede)
 {
     *plan = (struct plan){.rcode = rcode, .ede = (int16_t)ede};
 }
 
+/* The same in words. */
+static void plan_refusal(struct plan *plan, uint16_t rcode, int ede, const char *text)
+{
+    serve_plan_error(plan, rcode, ede);
+    plan->ede_text = text;
+}
+
+/* Whether the question came from here: what we ask upstream carries our mark. */
+static bool is_loop(const struct settings *settings, const struct query *q)
+{
+    return q->loop != NULL &&
+           memcmp(q->loop, settings->loop_mark, sizeof settings->loop_mark) == 0;
+}
+
+/* Plans the answer of what has a route but is not forwarded. */
+static void plan_forward(struct serve *s, const struct world *world, struct slot *slot,
+                         const struct sockaddr *peer)
+{
+    struct plan *plan = &slot->answer.plan;
+    uint16_t rcode = RCODE_NOERROR;
+    if (!route_allows(slot->forward.route, peer)) {
+        counter_add(s->counters, COUNTER_proxy_refused_client, 1);
+        plan_refusal(plan, rcode = RCODE_REFUSED, EDE_PROHIBITED, "not forwarded for this client");
+    } else if (is_transfer(slot->query.qtype)) {
+        serve_plan_error(plan, rcode = RCODE_REFUSED, EDE_NOT_SUPPORTED);
+    } else if (is_loop(&world->settings, &slot->query)) {
+        counter_add(s->counters, COUNTER_proxy_loops, 1);
+        plan_refusal(plan, rcode = RCODE_SERVFAIL, EDE_OTHER, "the question comes from here");
+    }
+    slot->forwarded = rcode == RCODE_NOERROR;
+}
+
 /* Plans the answer of one query; match is of its name in its zone, if it has one. plan.failed is
  * set where the memory for plans did not suffice. */
-static void plan_one(struct serve *s, const struct world *world, struct slot *slot, bool stream,
-                     size_t limit, struct zone_match match, uint32_t wall)
+static void plan_one(struct serve *s, const struct world *world, struct slot *slot,
+                     const struct serve_request *request, size_t limit, struct zone_match match,
+                     uint32_t wall)
 {
     struct answer *a = &slot->answer;
     const struct query *q = &slot->query;
-    answer_begin(a, q, stream, limit, &s->scratch);
+    answer_begin(a, q, request->stream, limit, &s->scratch);
     if (slot->status == QUERY_ERROR) {
-        plan_error(&a->plan, q->rcode, q->ede);
+        serve_plan_error(&a->plan, q->rcode, q->ede);
     } else if (slot->status == QUERY_COOKIE) {
-        plan_error(&a->plan, world->settings.cookies ? RCODE_NOERROR : RCODE_FORMERR, EDE_NONE);
+        serve_plan_error(&a->plan, world->settings.cookies ? RCODE_NOERROR : RCODE_FORMERR, EDE_NONE);
     } else if (q->qclass == CLASS_CH) {
         chaos_plan(a, &world->settings);
     } else if (q->qclass != CLASS_IN) {
-        plan_error(&a->plan, RCODE_REFUSED, EDE_NONE);
+        serve_plan_error(&a->plan, RCODE_REFUSED, EDE_NONE);
+    } else if (slot->forwarded) {
+        plan_forward(s, world, slot, request->peer);
     } else if (slot->position == WORLD_NONE) {
-        plan_error(&a->plan, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE);
+        plan_refusal(&a->plan, RCODE_REFUSED, EDE_NOT_AUTHORITATIVE, "no zone here for this name");
     } else if (is_transfer(q->qtype)) {
-        plan_error(&a->plan, RCODE_REFUSED, EDE_NOT_SUPPORTED);
+        serve_plan_error(&a->plan, RCODE_REFUSED, EDE_NOT_SUPPORTED);
     } else if (slot->zone == NULL) {
-        plan_error(&a->plan, RCODE_SERVFAIL, EDE_INVALID_DATA);
+        plan_refusal(&a->plan, RCODE_SERVFAIL, EDE_INVALID_DATA, not_loaded);
     } else {
         if (q->qtype == RRTYPE_DS) {
             settle_ds(world, &q->key, &slot->position, &match);
@@ -361,30 +266,41 @@ static size_t plan_some(struct serve *s, const struct world *world,
         size_t limit = answer_limit(&slot->query, &world->settings, &requests[i]);
         uint32_t position = slot->position;
         const struct zone *zone = slot->zone;
-        plan_one(s, world, slot, requests[i].stream, limit, matches[i], wall);
+        plan_one(s, world, slot, &requests[i], limit, matches[i], wall);
         if (slot->answer.plan.failed && i > first) {
             slot->position = position;
             slot->zone = zone;
             return i; /* again, with all of the memory */
         }
         if (slot->answer.plan.failed) {
-            plan_error(&slot->answer.plan, RCODE_SERVFAIL, EDE_OTHER);
+            serve_plan_error(&slot->answer.plan, RCODE_SERVFAIL, EDE_OTHER);
             slot->answer.requests = NULL;
         }
     }
     return count;
 }
 
-static const char *ede_text(const struct plan *plan)
+/* Checks and counts the query's cookie, where it has one. Returns the octets of the one to answer
+ * with. */
+static uint8_t answer_cookie(struct serve *s, const struct settings *settings,
+                             const struct query *q, const struct sockaddr *peer, uint32_t wall,
+                             uint8_t cookie[COOKIE_SIZE])
 {
-    switch (plan->ede) {
-    case EDE_INVALID_DATA:
-        return "zone is not loaded";
-    case EDE_NOT_AUTHORITATIVE:
-        return "no zone here for this name";
-    default:
-        return NULL;
+    static const uint16_t counter[] = {
+        [COOKIE_CLIENT] = COUNTER_cookies_client,
+        [COOKIE_VALID] = COUNTER_cookies_valid,
+        [COOKIE_INVALID] = COUNTER_cookies_invalid,
+    };
+    if (q->cookie_size == 0 || !settings->cookies) {
+        return 0;
     }
+    counter_add(s->counters, counter[cookie_check(settings, q, peer, wall, cookie)], 1);
+    return COOKIE_SIZE;
+}
+
+static int32_t answer_keepalive(const struct settings *settings, const struct query *q, bool stream)
+{
+    return q->keepalive && stream ? (int32_t)settings->tcp_keepalive : -1;
 }
 
 static void fill_edns(struct serve *s, const struct settings *settings, const struct slot *slot,
@@ -394,19 +310,9 @@ static void fill_edns(struct serve *s, const struct settings *settings, const st
     edns->udp_size = settings->udp_payload_max;
     edns->nsid = settings->nsid;
     edns->nsid_size = q->nsid ? settings->nsid_size : 0;
-    edns->keepalive = q->keepalive && request->stream ? settings->tcp_keepalive : -1;
-    edns->ede_text = ede_text(&slot->answer.plan);
-    edns->cookie_size = 0;
-    if (q->cookie_size > 0 && settings->cookies) {
-        static const uint16_t counter[] = {
-            [COOKIE_CLIENT] = COUNTER_cookies_client,
-            [COOKIE_VALID] = COUNTER_cookies_valid,
-            [COOKIE_INVALID] = COUNTER_cookies_invalid,
-        };
-        counter_add(s->counters,
-                    counter[cookie_check(settings, q, request->peer, wall, edns->cookie)], 1);
-        edns->cookie_size = COOKIE_SIZE;
-    }
+    edns->keepalive = answer_keepalive(settings, q, request->stream);
+    edns->ede_text = slot->answer.plan.ede_text;
+    edns->cookie_size = answer_cookie(s, settings, q, request->peer, wall, edns->cookie);
 }
 
 static void cell_add(_Atomic uint64_t *cell, uint64_t amount)
@@ -486,7 +392,7 @@ static void end_in_stream(const struct serve_request *request, struct serve_stre
     stream->used += 2 + request->out_size;
 }
 
-static void render_one(struct serve *s, const struct world *world, struct slot *slot,
+void serve_render_one(struct serve *s, const struct world *world, struct slot *slot,
                        struct serve_request *request, uint32_t wall)
 {
     struct render_edns edns;
@@ -506,150 +412,48 @@ static void render_one(struct serve *s, const struct world *world, struct slot *
     }
 }
 
-/* --- fresh signatures --- */
+/* --- forwarding --- */
 
-/* Makes what an answer needs; false, and the plan is an error, where that fails. */
-static void sign_one(struct serve *s, struct slot *slot, uint32_t wall)
+static void fill_client(struct serve *s, const struct settings *settings, const struct query *q,
+                        const struct serve_request *request, uint32_t wall,
+                        struct relay_client *client)
 {
-    struct answer *a = &slot->answer;
-    for (const struct sign_request *r = a->requests; r != NULL; r = r->next) {
-        int made = prove_online_make(a, r, s->desk, wall);
-        if (made < 0) {
-            counter_add(s->counters, COUNTER_signatures_failed, 1);
-            plan_error(&a->plan, RCODE_SERVFAIL, EDE_OTHER);
-            break;
-        }
-        counter_add(s->counters, COUNTER_signatures_made, (uint64_t)made);
-    }
-    a->requests = NULL;
+    *client = (struct relay_client){
+        .qname = query_name(q),
+        .id = q->id,
+        .flags = q->flags,
+        .qtype = q->qtype,
+        .limit = (uint16_t)answer_limit(q, settings, request),
+        .edns_flags = q->edns_flags,
+        .keepalive = answer_keepalive(settings, q, request->stream),
+        .qname_size = (uint8_t)q->qname_size,
+        .has_edns = q->has_edns,
+        .nsid = q->nsid,
+    };
+    client->cookie_size = answer_cookie(s, settings, q, request->peer, wall, client->cookie);
 }
 
-static unsigned cost_of(const struct slot *slot)
+/* Answers from the proxy's cache, or leaves it to who asks upstream. */
+static void forward_one(struct serve *s, const struct world *world, struct slot *slot,
+                        struct serve_request *request, struct serve_time time)
 {
-    unsigned cost = 0;
-    for (const struct sign_request *r = slot->answer.requests; r != NULL; r = r->next) {
-        cost += r->signing->cost;
-    }
-    return cost;
+    struct forward *f = &slot->forward;
+    fill_client(s, &world->settings, &slot->query, request, time.wall, &f->client);
+    count_query(s->counters, &slot->query);
+    request->out_size = forward_find(f, &world->settings, time.now, request->out,
+                                     &request->refresh, s->counters);
+    request->verdict = request->out_size > 0 ? SERVE_SEND : SERVE_FORWARD;
 }
 
-/* Whether the client has shown that it is where it says. */
-static bool is_known(const struct world *world, const struct slot *slot,
-                     const struct serve_request *request, uint32_t wall)
+const struct forward *serve_forwarded(const struct serve *s, size_t request)
 {
-    uint8_t cookie[COOKIE_SIZE];
-    return slot->query.cookie_size > 0 && world->settings.cookies &&
-           cookie_check(&world->settings, &slot->query, request->peer, wall, cookie) ==
-               COOKIE_VALID;
-}
-
-/* Says nothing but that TCP is the way. */
-static void turn_away(struct slot *slot)
-{
-    slot->answer.plan = (struct plan){.truncate = true, .aa = slot->answer.plan.aa, .ede = EDE_NONE};
-    slot->answer.referral = false;
-    slot->answer.requests = NULL;
-}
-
-/* What a zone has used of the batch's budget so far. */
-static unsigned *zone_used(struct serve *s, size_t i)
-{
-    for (size_t before = 0; before < i; before++) {
-        if (s->slots[before].position == s->slots[i].position) {
-            return &s->slots[before].used;
-        }
-    }
-    return &s->slots[i].used;
-}
-
-/* Signs one answer that was left where its cost is within the budget; false where it isn't. */
-static bool settle_within(struct serve *s, size_t i, struct budget *budget, uint32_t wall)
-{
-    struct slot *slot = &s->slots[i];
-    if (!budget_take(budget, zone_used(s, i), cost_of(slot))) {
-        return false;
-    }
-    sign_one(s, slot, wall);
-    return true;
-}
-
-/* Signs one that is beyond the budget for a known client, or turns the client away. */
-static void settle_beyond(struct serve *s, const struct world *world, size_t i,
-                          const struct serve_request *request, struct budget *budget,
-                          uint32_t wall)
-{
-    struct slot *slot = &s->slots[i];
-    if (is_known(world, slot, request, wall)) {
-        counter_add(s->counters, COUNTER_signing_beyond, 1);
-        budget_overdraw(budget, cost_of(slot));
-        sign_one(s, slot, wall);
-    } else {
-        counter_add(s->counters, COUNTER_signing_refused, 1);
-        turn_away(slot);
-    }
-}
-
-bool serve_has_later(const struct serve *s)
-{
-    return s->later > 0;
-}
-
-/* Once over what was left: each zone has its share, or, the last time, all that there still is, and
- * who gets nothing then is turned away. */
-static void settle_all(struct serve *s, const struct world *world, struct serve_request *requests,
-                       size_t count, struct budget *budget, bool last, uint32_t wall)
-{
-    for (size_t i = 0; i < count && s->later > 0; i++) {
-        if (requests[i].verdict != SERVE_LATER) {
-            continue;
-        }
-        if (!last) {
-            prove_online_retry(&s->slots[i].answer, s->desk, wall);
-        }
-        if (!settle_within(s, i, budget, wall)) {
-            if (!last) {
-                continue;
-            }
-            settle_beyond(s, world, i, &requests[i], budget, wall);
-        }
-        render_one(s, world, &s->slots[i], &requests[i], wall);
-        s->later--;
-    }
-}
-
-unsigned serve_later(struct serve *s, const struct world *world, struct serve_request *requests,
-                     size_t count, unsigned waiting, uint32_t wall)
-{
-    struct budget budget = budget_for(waiting);
-    for (size_t i = 0; i < count; i++) {
-        s->slots[i].used = 0;
-        if (requests[i].verdict != SERVE_LATER) {
-            requests[i].verdict = SERVE_DROP;
-        }
-    }
-    settle_all(s, world, requests, count, &budget, false, wall);
-    budget_share_rest(&budget);
-    settle_all(s, world, requests, count, &budget, true, wall);
-    s->later = 0;
-    return budget.used;
-}
-
-/* Signs at once what was left so far: its plans are about to be overwritten. */
-static void sign_early(struct serve *s, const struct world *world, struct serve_request *requests,
-                       size_t count, uint32_t wall)
-{
-    for (size_t i = 0; i < count && s->later > 0; i++) {
-        if (requests[i].verdict == SERVE_LATER) {
-            sign_one(s, &s->slots[i], wall);
-            render_one(s, world, &s->slots[i], &requests[i], wall);
-            s->later--;
-        }
-    }
+    return &s->slots[request].forward;
 }
 
 size_t serve_batch(struct serve *s, const struct world *world, struct serve_request *requests,
-                   size_t count, struct serve_stream *stream, uint32_t wall)
+                   size_t count, struct serve_stream *stream, struct serve_time time)
 {
+    uint32_t wall = time.wall;
     struct zone_match matches[SERVE_BATCH];
     if (s->keys_generation != world->keys_generation) {
         sign_desk_forget(s->desk);
@@ -657,12 +461,12 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
     }
     s->later = 0;
     parse_all(s, requests, count);
-    locate_all(s, world, count);
-    search_all(s, world, count, matches);
+    serve_locate_all(s, world, requests, count);
+    serve_search_all(s, world, count, matches);
 
     for (size_t i = 0, planned = 0; i < count; i++) {
         if (i == planned) {
-            sign_early(s, world, requests, i, wall);
+            serve_sign_early(s, world, requests, i, wall);
             planned = plan_some(s, world, requests, i, count, matches, wall);
         }
         struct slot *slot = &s->slots[i];
@@ -677,16 +481,19 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
             }
             place_in_stream(request, stream);
         }
-        if (slot->answer.requests != NULL) {
+        if (slot->forwarded) {
+            forward_one(s, world, slot, request, time);
+        } else if (slot->answer.requests != NULL && !request->stream) {
             counter_add(s->counters, COUNTER_signing_later, 1);
-            if (!request->stream) {
-                request->verdict = SERVE_LATER;
-                s->later++;
-                continue;
+            request->verdict = SERVE_LATER;
+            s->later++;
+        } else {
+            if (slot->answer.requests != NULL) {
+                counter_add(s->counters, COUNTER_signing_later, 1);
+                serve_sign_one(s, slot, wall);
             }
-            sign_one(s, slot, wall);
+            serve_render_one(s, world, slot, request, wall);
         }
-        render_one(s, world, slot, request, wall);
         if (request->stream && request->verdict == SERVE_SEND) {
             end_in_stream(request, stream);
         }

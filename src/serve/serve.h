@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/counters.h"
+#include "serve/forward.h"
 #include "world/world.h"
 
 enum {
@@ -29,6 +30,7 @@ enum serve_verdict {
     SERVE_SEND, /* the answer stands in out */
     SERVE_DROP, /* nothing to be sent */
     SERVE_LATER, /* a signature has to be made first: serve_later */
+    SERVE_FORWARD, /* upstream is to be asked: serve_forwarded */
 };
 
 struct serve_request {
@@ -39,6 +41,13 @@ struct serve_request {
     uint8_t *out;                /* datagrams: room for the answer; streams: set by serve_batch */
     size_t out_size;             /* datagrams: octets of room; after: octets of the answer */
     enum serve_verdict verdict;
+    bool refresh;                /* answered by the proxy's cache, and to be asked upstream anew */
+};
+
+/* When it is. */
+struct serve_time {
+    uint32_t wall; /* seconds since the epoch: signatures, cookies */
+    uint32_t now;  /* seconds of the monotonic clock: what is kept of upstream's answers */
 };
 
 /* Counters of one zone, by one worker. */
@@ -60,11 +69,15 @@ void serve_free(struct serve *serve);
  * Serves up to SERVE_BATCH requests from `world`. For requests of a stream the answers are
  * appended to `stream` (NULL where no request is of a stream), each after its two octets of
  * length; serving stops before a request for which less than SERVE_STREAM_ROOM is left there.
- * wall is the wall time in seconds (cookies). Returns the number of requests served, all of them
+ * Returns the number of requests served, all of them
  * unless a stream filled up. Counts everything but what only the socket knows.
  *
  * Datagrams whose answers need fresh signatures are left (SERVE_LATER), so that all others can
  * leave first; answers of streams are signed at once.
+ *
+ * Questions of any kind that upstream is to be asked are SERVE_FORWARD: what of them is to be kept
+ * until its answer is there is told by serve_forwarded, until the next serve_batch. That goes for
+ * those with refresh too.
  */
 struct serve_stream {
     uint8_t *data;
@@ -72,7 +85,9 @@ struct serve_stream {
     size_t size;
 };
 size_t serve_batch(struct serve *serve, const struct world *world, struct serve_request *requests,
-                   size_t count, struct serve_stream *stream, uint32_t wall);
+                   size_t count, struct serve_stream *stream, struct serve_time time);
+
+const struct forward *serve_forwarded(const struct serve *serve, size_t request);
 
 /* Whether serve_batch has left anything. */
 bool serve_has_later(const struct serve *serve);

@@ -110,7 +110,8 @@ static inline size_t desk_ask(struct desk *d, const void *query, size_t query_si
         .out_size = size,
     };
     struct serve_stream answers = {.data = d->stream, .size = sizeof d->stream};
-    size_t served = serve_batch(d->serve, d->world, &request, 1, &answers, DESK_WALL);
+    size_t served = serve_batch(d->serve, d->world, &request, 1, &answers,
+                                (struct serve_time){DESK_WALL, 1});
     desk_require(served == 1, "not served");
     if (serve_has_later(d->serve)) {
         serve_later(d->serve, d->world, &request, 1, 0, DESK_WALL);

@@ -35,7 +35,13 @@ void desk_free(struct desk *desk);
 /* A client's address: IPv4 192.0.2.77. */
 const struct sockaddr *desk_client(void);
 
-enum { DESK_WALL = 1700000000 };
+enum { DESK_WALL = 1700000000, DESK_NOW = 5000 };
+
+/* With that wall time. */
+static inline struct serve_time desk_time(uint32_t wall)
+{
+    return (struct serve_time){wall, DESK_NOW};
+}
 
 /* Serves one query, as a datagram or over a stream; true where it was answered. */
 bool desk_ask(struct desk *desk, const struct world *world, const struct ask *ask, bool stream);

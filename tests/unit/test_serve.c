@@ -621,7 +621,7 @@ START_TEST(stream_stops)
             }
             size_t expected = fit == 0 ? 0 : fit - (size_t)over;
             memset(octets, 0xa5, 2 * SERVE_STREAM_ROOM);
-            ck_assert_uint_eq(serve_batch(d.serve, w, requests, COUNT, &stream, DESK_WALL),
+            ck_assert_uint_eq(serve_batch(d.serve, w, requests, COUNT, &stream, desk_time(DESK_WALL)),
                               expected);
             ck_assert_uint_eq(stream.used, expected * ONE);
             for (size_t i = 0; i < expected; i++) {
@@ -827,7 +827,7 @@ static void check_batch(const struct world *w, const struct ask *asks, size_t co
     /* A batch may be served in parts where a stream is full: the caller comes again. */
     for (size_t done = 0; done < count;) {
         size_t served =
-            serve_batch(together.serve, w, requests + done, count - done, &stream, DESK_WALL);
+            serve_batch(together.serve, w, requests + done, count - done, &stream, desk_time(DESK_WALL));
         ck_assert_uint_gt(served, 0);
         done += served;
     }
