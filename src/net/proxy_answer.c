@@ -16,7 +16,7 @@ static const struct settings *settings_of(const struct proxy *proxy)
 
 static uint32_t now_s(const struct proxy *proxy)
 {
-    return (uint32_t)(proxy->service->now / 1000000000);
+    return (uint32_t)(service_now(proxy->service) / 1000000000);
 }
 
 /* ---- Where it goes ---- */
@@ -187,7 +187,7 @@ void proxy_stale_all(struct proxy *proxy, struct transaction *t)
             wait_again(t, w);
         }
     }
-    t->stale = t->waiters != NULL && has_cache(proxy, t) && t->stale;
+    t->stale = false;
 }
 
 /* What a failure of t is told as. */
@@ -225,10 +225,27 @@ static void fail_one(struct proxy *proxy, const struct transaction *t, struct wa
     answer_error(proxy, w, answer);
 }
 
+/* What can't be had is not asked for again at once: not for a while, where something past its time
+ * stands in for it; else for a moment (RFC 9520 section 3.2). */
+static void remember_failure(struct proxy *proxy, const struct transaction *t,
+                             const struct relay_answer *answer)
+{
+    const struct routes *routes = settings_of(proxy)->routes;
+    const struct reply r = {.message = (const uint8_t *)"",
+                            .rcode = answer->rcode,
+                            .ede = answer->ede,
+                            .ttl = UINT32_MAX};
+    bool asked = t->attempts > 0;
+    if (asked && has_cache(proxy, t) && !proxy_cache_failed(routes->cache, &t->question, now_s(proxy))) {
+        proxy_cache_put(routes->cache, &t->question, &r, &routes->times, now_s(proxy), t->epoch);
+    }
+}
+
 void proxy_fail_all(struct proxy *proxy, struct transaction *t)
 {
     struct relay_answer answer = failure_of(t);
     proxy_unlist(proxy, t);
+    remember_failure(proxy, t, &answer);
     for (struct waiter *next, *w = take_waiters(t); w != NULL; w = next) {
         next = w->next;
         fail_one(proxy, t, w, &answer);

@@ -199,7 +199,7 @@ static bool send_to(struct proxy *proxy, struct transaction *t, struct upstream 
         counter_add(proxy->service->counters, COUNTER_proxy_asked, 1);
         return true;
     }
-    upstream_failed(upstream, UPSTREAM_UNREACHABLE, now, &proxy->random);
+    upstream_failed(upstream, UPSTREAM_UNREACHABLE, now, now, &proxy->random);
     proxy_attempt_end(proxy, attempt);
     t->unreachable = true;
     return false;
@@ -261,12 +261,12 @@ static void begin_asking(struct proxy *proxy, struct transaction *t)
     }
 }
 
-static int choose(struct proxy *proxy, struct transaction *t, uint64_t now)
+static int choose(struct proxy *proxy, struct transaction *t)
 {
     if (t->probe >= 0) {
         return t->probe;
     }
-    return upstream_choose(&t->group->set, t->tried, t->question.hash, now, &proxy->random);
+    return upstream_choose(&t->group->set, t->tried, t->question.hash, &proxy->random);
 }
 
 void proxy_ask(struct proxy *proxy, struct transaction *t, uint64_t now)
@@ -275,7 +275,7 @@ void proxy_ask(struct proxy *proxy, struct transaction *t, uint64_t now)
         begin_asking(proxy, t);
     }
     while (t->attempts < t->group->attempts) {
-        int chosen = choose(proxy, t, now);
+        int chosen = choose(proxy, t);
         if (chosen < 0) {
             t->limited = true;
             break;
@@ -307,13 +307,26 @@ bool proxy_ask_again(struct proxy *proxy, struct transaction *t, struct upstream
     return sent;
 }
 
+/* The server had no part in it: another connection may do better. */
+static bool ask_the_same(struct proxy *proxy, const struct attempt *attempt, uint64_t now)
+{
+    return proxy_ask_again(proxy, attempt->transaction, attempt->upstream, attempt->stream, now);
+}
+
 void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum upstream_error error,
                           uint64_t now)
 {
     struct transaction *t = attempt->transaction;
-    upstream_failed(attempt->upstream, error, now, &proxy->random);
-    t->unreachable |= error == UPSTREAM_UNREACHABLE || error == UPSTREAM_TLS_FAILED;
+    bool blameless = error == UPSTREAM_NO_ERROR;
+    bool again = blameless && ask_the_same(proxy, attempt, now);
+    if (!blameless) {
+        upstream_failed(attempt->upstream, error, attempt->sent, now, &proxy->random);
+        t->unreachable |= error == UPSTREAM_UNREACHABLE || error == UPSTREAM_TLS_FAILED;
+    }
     proxy_attempt_end(proxy, attempt);
+    if (again) {
+        return;
+    }
     if (may_ask_more(t) && t->tried != all_servers(t)) {
         proxy_ask(proxy, t, now);
     } else if (t->live == 0) {
@@ -330,7 +343,8 @@ static void note_late(struct proxy *proxy, struct transaction *t, uint64_t now)
         if (attempt->live && !attempt->late && now - attempt->sent >= t->group->timeout_ns) {
             attempt->late = true;
             counter_add(proxy->service->counters, COUNTER_proxy_timeouts, 1);
-            upstream_failed(attempt->upstream, UPSTREAM_TIMEOUT, now, &proxy->random);
+            upstream_failed(attempt->upstream, UPSTREAM_TIMEOUT, attempt->sent, now,
+                            &proxy->random);
         }
     }
 }
@@ -417,7 +431,6 @@ static void probe(struct proxy *proxy, struct proxy_group *group, unsigned serve
         t->qname_size = (uint8_t)name_size(group->probe_name);
         memcpy(t->qname, group->probe_name, t->qname_size);
         t->probe = (int)server;
-        group->probing |= UINT32_C(1) << server;
         proxy_ask(proxy, t, now);
     }
 }
@@ -431,8 +444,7 @@ void proxy_probe(evutil_socket_t fd, short what, void *context)
     for (size_t i = 0; i < proxy->groups; i++) {
         struct proxy_group *group = proxy->group[i];
         for (unsigned n = 0; n < group->set.count; n++) {
-            if ((group->probing >> n & 1) == 0 &&
-                upstream_probe_due(group->set.upstream[n], group->probe_interval_ns, now)) {
+            if (upstream_probe_due(group->set.upstream[n], group->probe_interval_ns, now)) {
                 probe(proxy, group, n, now);
             }
         }

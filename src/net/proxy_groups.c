@@ -125,6 +125,7 @@ void proxy_adopt(struct proxy *proxy)
     struct proxy_group *made[ROUTES_GROUPS_MAX];
     size_t count = 0;
     proxy->routes_id = id;
+    upstream_streams_reread(proxy->streams);
     while (routes != NULL && count < routes->groups) {
         made[count] = new_group(proxy, &routes->group[count], made, count);
         if (made[count] == NULL) {

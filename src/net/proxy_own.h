@@ -50,7 +50,6 @@ struct proxy_group {
     uint8_t probe_name[NAME_MAX_OCTETS];
     uint16_t probe_type;
     uint64_t probe_interval_ns;
-    uint32_t probing; /* bits of the servers that a probe is on its way to */
 };
 
 /* A client that waits for a transaction. */

@@ -11,10 +11,20 @@
 
 enum { READ_BATCHES = 16 }; /* of one socket, before the worker looks at others */
 
+/* So long a server that could not read EDNS is asked without. */
+#define PLAIN_NS (600 * 1000 * PROXY_MS)
+
+/* The worker alone writes them. */
+static void add_one(_Atomic uint64_t *count)
+{
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, value + 1, memory_order_relaxed);
+}
+
 static void reject(struct proxy *proxy, struct upstream *upstream, enum counter why)
 {
     counter_add(proxy->service->counters, why, 1);
-    upstream_rejected(upstream);
+    add_one(&upstream->counts->rejected);
 }
 
 /* Whether r answers what was asked. FORMERR may come without a question (of servers that could not
@@ -78,11 +88,12 @@ static bool ask_otherwise(struct proxy *proxy, struct attempt *attempt, const st
     struct upstream *upstream = attempt->upstream;
     if ((r->flags & FLAG_TC) != 0 && !attempt->stream) {
         counter_add(proxy->service->counters, COUNTER_proxy_over_tcp, 1);
-        upstream_truncated(upstream);
+        add_one(&upstream->counts->truncated);
         return proxy_ask_again(proxy, t, upstream, true, now);
     }
     if (dislikes_edns(attempt, r)) {
-        upstream_is_plain(upstream, now);
+        upstream->plain = true;
+        upstream->plain_until = now + PLAIN_NS;
         return proxy_ask_again(proxy, t, upstream, attempt->stream, now);
     }
     if (r->rcode == RCODE_BADCOOKIE && r->cookie_size >= 16 && !t->repeated) {

@@ -98,9 +98,6 @@ void proxy_end(struct proxy *proxy, struct transaction *t)
     if (t->due != 0) {
         LIST_REMOVE(t, timed);
     }
-    if (t->probe >= 0) {
-        t->group->probing &= ~(UINT32_C(1) << t->probe);
-    }
     proxy_group_unref(proxy, t->group);
     t->serial++;
     t->open = false;
@@ -178,7 +175,8 @@ struct attempt *proxy_attempt(struct transaction *t, struct upstream *upstream, 
     }
     struct attempt *attempt = &t->attempt[t->used++];
     *attempt = (struct attempt){
-        .transaction = t, .upstream = upstream, .sent = now, .live = true, .plain = upstream->plain};
+        .transaction = t, .upstream = upstream, .sent = now, .live = true,
+        .plain = upstream->plain && now < upstream->plain_until};
     t->live++;
     upstream->references++;
     upstream_sent(upstream, t->probe >= 0);
@@ -237,7 +235,7 @@ void proxy_attempt_end(struct proxy *proxy, struct attempt *attempt)
     }
     attempt->live = false;
     attempt->transaction->live--;
-    upstream_done(attempt->upstream);
+    upstream_done(attempt->upstream, attempt->transaction->probe >= 0);
     proxy_upstream_unref(proxy, attempt->upstream);
 }
 

@@ -89,11 +89,6 @@ void upstream_replied(struct upstream *upstream, uint64_t latency_ns, uint64_t n
  */
 void upstream_failed(struct upstream *upstream, enum upstream_error error, uint64_t now,
                      struct upstream_random *random);
-/* What came from it was ignored; a reply was truncated. Counted, no more. */
-void upstream_rejected(struct upstream *upstream);
-void upstream_truncated(struct upstream *upstream);
-/* It could not read EDNS: plain for ten minutes. */
-void upstream_is_plain(struct upstream *upstream, uint64_t now);
 /* What was sent is waited for no more, whatever became of it. */
 void upstream_done(struct upstream *upstream);
 
