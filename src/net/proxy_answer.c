@@ -245,11 +245,11 @@ void proxy_fail_all(struct proxy *proxy, struct transaction *t)
 {
     struct relay_answer answer = failure_of(t);
     proxy_unlist(proxy, t);
-    remember_failure(proxy, t, &answer);
     for (struct waiter *next, *w = take_waiters(t); w != NULL; w = next) {
         next = w->next;
         fail_one(proxy, t, w, &answer);
     }
+    remember_failure(proxy, t, &answer);
 }
 
 void proxy_refuse(struct proxy *proxy, struct waiter *waiter, const struct forward *forward,
