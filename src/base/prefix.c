@@ -14,7 +14,7 @@
 static bool parse_bits(const char *text, unsigned most, uint8_t *bits)
 {
     size_t digits = strspn(text, "0123456789");
-    if (digits == 0 || digits > 3 || text[digits] != '\0') {
+    if (digits == 0 || digits > 3 || text[digits] != '\0' || (digits > 1 && *text == '0')) {
         return false;
     }
     unsigned long value = strtoul(text, NULL, 10);
@@ -29,6 +29,17 @@ static bool begins_alike(const uint8_t *a, const uint8_t *b, unsigned bits)
     unsigned rest = bits % 8;
     return memcmp(a, b, octets) == 0 &&
            (rest == 0 || ((a[octets] ^ b[octets]) & (0xff00u >> rest & 0xffu)) == 0);
+}
+
+/* Addresses that came mapped into IPv6 count as IPv4, so a prefix of such ones is one of IPv4. */
+static void unmap(struct prefix *prefix)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    if (prefix->family_v6 && prefix->bits >= 96 && memcmp(prefix->address, mapped, 12) == 0) {
+        struct prefix v4 = {.bits = (uint8_t)(prefix->bits - 96)};
+        memcpy(v4.address, prefix->address + 12, 4);
+        *prefix = v4;
+    }
 }
 
 /* Whether nothing is set past the prefix's length. */
@@ -60,7 +71,11 @@ int prefix_parse(const char *text, struct prefix *prefix)
         (slash != NULL && !parse_bits(slash + 1, size, &prefix->bits))) {
         return RR_EINVAL;
     }
-    return is_clean(prefix, size) ? RR_OK : RR_ERANGE;
+    if (!is_clean(prefix, size)) {
+        return RR_ERANGE;
+    }
+    unmap(prefix);
+    return RR_OK;
 }
 
 bool prefix_any_holds(const struct prefix *prefixes, size_t count, const struct sockaddr *address)
@@ -68,15 +83,15 @@ bool prefix_any_holds(const struct prefix *prefixes, size_t count, const struct 
     const uint8_t *octets;
     bool v6 = address->sa_family == AF_INET6;
     if (v6) {
-        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
+        const struct in6_addr *in6 =
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr;
         octets = in6->s6_addr;
         if (IN6_IS_ADDR_V4MAPPED(in6)) {
             v6 = false;
             octets += 12;
         }
     } else {
-        octets =
-            (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
+        octets = (const uint8_t *)&((const struct sockaddr_in *)(const void *)address)->sin_addr;
     }
     for (size_t i = 0; i < count; i++) {
         if (prefixes[i].family_v6 == v6 &&

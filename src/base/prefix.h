@@ -16,8 +16,9 @@ struct prefix {
 };
 
 /*
- * Reads a prefix; an address alone is one of its whole length. Returns 0, RR_EINVAL for what is no
- * prefix, RR_ERANGE where bits are set past the length ("192.0.2.1/24").
+ * Reads a prefix; an address alone is one of its whole length, one of IPv4 mapped into IPv6
+ * ("::ffff:192.0.2.0/120") is one of IPv4. Returns 0, RR_EINVAL for what is no prefix, RR_ERANGE
+ * where bits are set past the length ("192.0.2.1/24").
  */
 int prefix_parse(const char *text, struct prefix *prefix);
 
