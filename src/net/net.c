@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "net/limits.h"
 #include "net/place.h"
+#include "net/upstream.h"
 #include "net/worker.h"
 
 struct net {
@@ -54,6 +55,7 @@ static struct zone_counts *make_zone_counts(void)
 static void free_slot(struct worker_slot *slot)
 {
     free(slot->counters);
+    free(slot->upstream_counts);
     if (slot->zone_counts != NULL) {
         munmap(slot->zone_counts, WORLD_ZONES_MAX * sizeof(struct zone_counts));
     }
@@ -74,12 +76,16 @@ static int make_slot(struct net *net)
         .wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC),
         .counters = aligned_alloc(_Alignof(struct counters), sizeof(struct counters)),
         .zone_counts = make_zone_counts(),
+        .upstream_counts = aligned_alloc(_Alignof(struct upstream_counts),
+                                         ROUTES_SERVERS_MAX * sizeof(struct upstream_counts)),
     };
-    if (slot->wake_fd < 0 || slot->counters == NULL || slot->zone_counts == NULL) {
+    if (slot->wake_fd < 0 || slot->counters == NULL || slot->zone_counts == NULL ||
+        slot->upstream_counts == NULL) {
         free_slot(slot);
         return RR_ENOMEM;
     }
     memset(slot->counters, 0, sizeof *slot->counters);
+    memset(slot->upstream_counts, 0, ROUTES_SERVERS_MAX * sizeof *slot->upstream_counts);
     net->slots++;
     return RR_OK;
 }
@@ -306,6 +312,14 @@ void net_zone_counts(const struct net *net, uint32_t slot, uint64_t *queries, ui
         *nxdomain += atomic_load_explicit(&counts->nxdomain, memory_order_relaxed);
         *bytes += atomic_load_explicit(&counts->bytes, memory_order_relaxed);
     }
+}
+
+const struct upstream_counts *net_upstream_counts(const struct net *net, unsigned worker,
+                                                  uint32_t slot)
+{
+    return worker < net->slots && slot < ROUTES_SERVERS_MAX
+               ? &net->slot[worker].upstream_counts[slot]
+               : NULL;
 }
 
 size_t net_addresses(const struct net *net, const struct net_address **addresses)

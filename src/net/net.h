@@ -69,6 +69,10 @@ const struct counters *net_counters(const struct net *net, unsigned worker);
 /* Of one zone's slot, summed over workers. */
 void net_zone_counts(const struct net *net, uint32_t slot, uint64_t *queries, uint64_t *nxdomain,
                      uint64_t *bytes);
+/* One worker's of one upstream server (net/upstream.h), by its slot; NULL where there is none. */
+struct upstream_counts;
+const struct upstream_counts *net_upstream_counts(const struct net *net, unsigned worker,
+                                                  uint32_t slot);
 /* Addresses served now; valid until the next net_reconfigure. */
 size_t net_addresses(const struct net *net, const struct net_address **addresses);
 

@@ -23,6 +23,7 @@ struct worker_slot {
     int wake_fd;     /* eventfd, written to by main thread and publisher */
     struct counters *counters;
     struct zone_counts *zone_counts;
+    struct upstream_counts *upstream_counts; /* ROUTES_SERVERS_MAX */
 };
 
 /* A worker that does not run yet. slot, publisher and limits outlive it. NULL: no memory. */
