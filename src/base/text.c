@@ -74,6 +74,15 @@ void text_from_duration(int64_t milliseconds, char *text)
     snprintf(text, TEXT_DURATION_MAX, "%" PRId64 "%s", milliseconds / unit->value, unit->name);
 }
 
+void text_from_size(int64_t octets, char *text)
+{
+    const struct unit *unit = &size_units[sizeof size_units / sizeof size_units[0] - 1];
+    while (unit > size_units && (octets == 0 || octets % unit->value != 0)) {
+        unit--;
+    }
+    snprintf(text, TEXT_SIZE_MAX, "%" PRId64 "%s", octets / unit->value, unit->name);
+}
+
 enum { SLIP_WORD_MAX = 40 }; /* longer words are no slip of any key that there is */
 
 static char lower(char c)

@@ -21,6 +21,10 @@ int text_size(const char *text, int64_t *octets);
 enum { TEXT_DURATION_MAX = 24 };
 void text_from_duration(int64_t milliseconds, char *text);
 
+/* Octets in the largest unit that divides them ("64M", "4097"). Room for TEXT_SIZE_MAX. */
+enum { TEXT_SIZE_MAX = 24 };
+void text_from_size(int64_t octets, char *text);
+
 /*
  * Whether word may be a slip of the pen for other: the number of octets to insert, delete or
  * replace (case counts as nothing) where it is small for the words' length, else SIZE_MAX.

@@ -57,7 +57,8 @@ int apply_secrets(struct settings *settings)
         return RR_EIO;
     }
     memcpy(settings->cookie_secret_before, settings->cookie_secret, size);
-    return RR_OK;
+    size = sizeof settings->loop_mark;
+    return getrandom(settings->loop_mark, size, 0) == (ssize_t)size ? RR_OK : RR_EIO;
 }
 
 void apply_give_back_memory(void)

@@ -11,10 +11,10 @@
 /* Addresses stay the configuration's. "One worker per CPU" is resolved: those it may run on. */
 struct net_options apply_net_options(const struct config *config);
 
-/* Sets all but the cookie secrets, which stay over reloads. */
+/* Sets all but the secrets, which stay over reloads, and the routes (forwarding.h). */
 void apply_settings(const struct config *config, struct settings *settings);
 
-/* Fresh cookie secrets, from the kernel. 0, or RR_EIO with errno set. */
+/* Fresh cookie secrets and loop mark, from the kernel. 0, or RR_EIO with errno set. */
 int apply_secrets(struct settings *settings);
 
 /*

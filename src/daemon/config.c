@@ -14,6 +14,7 @@
 #include "base/err.h"
 #include "daemon/config_dnssec.h"
 #include "daemon/config_keys.h"
+#include "daemon/config_proxy.h"
 #include "daemon/config_walk.h"
 
 enum { FILE_MAX = 256 << 20 }; /* two hundred thousand zones take 20 MB */
@@ -43,7 +44,7 @@ static int set_defaults(struct config *config)
     return config->user != NULL && config->group != NULL && config->nsid != NULL &&
                    config->version != NULL && config->control_socket != NULL &&
                    config->zone_directory != NULL && config->image_directory != NULL
-               ? RR_OK
+               ? config_proxy_defaults(&config->proxy)
                : RR_ENOMEM;
 }
 
@@ -138,6 +139,7 @@ static int build(struct config *config, const char *text, size_t size,
     /* Where there are faults, a policy may be missing for its own. */
     if (error == RR_OK && diag->faults == faults) {
         config_find_policies(&reading.entries, config, diag);
+        error = config_check_proxy(&reading.proxy, config, diag);
     }
     if (error == RR_OK) {
         bool replaced = overrides->zone_directory != NULL;
@@ -146,6 +148,7 @@ static int build(struct config *config, const char *text, size_t size,
                                 replaced ? 0 : reading.zone_directory_line, diag);
     }
     zone_entries_free(&reading.entries);
+    proxy_reading_free(&reading.proxy);
     return error == RR_OK && diag->faults != faults ? RR_EINVAL : error;
 }
 
@@ -241,6 +244,7 @@ void config_free(struct config *config)
     }
     free(config->zone);
     config_free_policies(config);
+    config_free_proxy(&config->proxy);
     free(config->path);
     free(config->address);
     free(config->user);

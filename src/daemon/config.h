@@ -13,12 +13,37 @@
 #include "base/log.h"
 #include "dnssec/policy.h"
 #include "net/net.h"
+#include "world/routes.h"
 
 struct config_zone {
     uint8_t *name; /* wire form, as written */
     char *file;    /* path, relative ones already joined to the configuration's directory */
     bool listed;   /* by "zones", else found in zone_directory */
     const struct dnssec_policy *policy; /* one of the configuration's, or NULL: not signed */
+};
+
+struct config_route {
+    uint8_t *zone; /* wire form, as written */
+    size_t group;  /* in config_proxy.group */
+    bool own_allow; /* else that of all */
+    size_t allowed;
+    struct prefix *allow;
+    uint32_t rate;
+    bool rate_truncates;
+};
+
+/* What is forwarded. make_routes makes a struct routes of it. */
+struct config_proxy {
+    size_t allowed;
+    struct prefix *allow;
+    unsigned queries_per_client;
+    size_t cache_size;
+    unsigned ttl_min_ms, ttl_max_ms, negative_ttl_max_ms, stale_ms; /* whole seconds */
+    bool prefetch;
+    size_t groups;
+    struct upstream_group *group; /* without id and slots */
+    size_t routes;                /* none: nothing is forwarded */
+    struct config_route *route;
 };
 
 struct config {
@@ -51,6 +76,8 @@ struct config {
     bool dry_run; /* set by who only checks: keys that zones have not are not made */
     size_t policies;
     struct dnssec_policy *policy;
+
+    struct config_proxy proxy;
 };
 
 /* What the command line replaces; NULL, 0 or -1 where an option was not given. */

@@ -20,31 +20,6 @@ enum { DENIALS = sizeof denials / sizeof denials[0] };
 
 /* ---- Words ---- */
 
-/* A place for did-you-mean: keeps the word that is nearest to what was written. */
-struct meant {
-    const char *word;
-    size_t slip;
-};
-
-static void consider(struct meant *meant, const char *written, const char *word)
-{
-    size_t slip = text_slip(written, word);
-    if (meant->word == NULL || slip < meant->slip) {
-        *meant = slip == SIZE_MAX ? *meant : (struct meant){word, slip};
-    }
-}
-
-/* "did you mean" where there is something to mean. Returns text. */
-static const char *meant_text(const struct meant *meant, char *text, size_t size)
-{
-    text[0] = '\0';
-    if (meant->word != NULL) {
-        char quoted[WALK_QUOTED_MAX];
-        snprintf(text, size, ", did you mean %s?", walk_quote(meant->word, quoted));
-    }
-    return text;
-}
-
 static int denial_parse(const char *text, enum dnssec_denial *denial)
 {
     for (unsigned i = 0; i < DENIALS; i++) {
@@ -69,33 +44,23 @@ static void take_denial(struct walk *walk, const json_t *value, size_t line)
 static void take_algorithm(struct walk *walk, const json_t *value, size_t line)
 {
     const char *text = json_string_value(value), *name;
-    char quoted[WALK_QUOTED_MAX], hint[WALK_QUOTED_MAX + 32];
+    char quoted[WALK_QUOTED_MAX], hint[MEANT_TEXT_MAX];
     struct meant meant = {0};
     uint8_t algorithm;
     if (dnskey_algorithm_parse(text, &algorithm) == 0) {
         return;
     }
     for (size_t i = 0; (name = dnskey_algorithm_list(i)) != NULL; i++) {
-        consider(&meant, text, name);
+        meant_consider(&meant, text, name);
     }
     walk_fault(walk, line, "%s is no algorithm that can be used here%s", walk_quote(text, quoted),
-               meant_text(&meant, hint, sizeof hint));
+               meant_text(&meant, hint));
 }
 
 static void take_keys(struct walk *walk, const json_t *value, size_t line)
 {
     if (json_string_length(value) == 0) {
         walk_fault(walk, line, "must not be empty");
-    }
-}
-
-static void take_span(struct walk *walk, const json_t *value, size_t line)
-{
-    int64_t milliseconds;
-    char quoted[WALK_QUOTED_MAX];
-    if (text_duration(json_string_value(value), &milliseconds) != 0 || milliseconds % SECOND != 0) {
-        walk_fault(walk, line, "%s is not a number of whole seconds",
-                   walk_quote(json_string_value(value), quoted));
     }
 }
 
@@ -175,14 +140,17 @@ static const struct schema policy_keys[] = {
      .kind = SCHEMA_DURATION,
      .minimum = 10 * SECOND,
      .maximum = 366 * DAY,
-     .take = take_span},
+     .take = walk_whole_seconds},
     {.name = "refresh",
      .kind = SCHEMA_DURATION,
      .minimum = SECOND,
      .maximum = 366 * DAY,
-     .take = take_span},
-    {.name = "inception_offset", .kind = SCHEMA_DURATION, .maximum = 7 * DAY, .take = take_span},
-    {.name = "dnskey_ttl", .kind = SCHEMA_DURATION, .maximum = 7 * DAY, .take = take_span},
+     .take = walk_whole_seconds},
+    {.name = "inception_offset",
+     .kind = SCHEMA_DURATION,
+     .maximum = 7 * DAY,
+     .take = walk_whole_seconds},
+    {.name = "dnskey_ttl", .kind = SCHEMA_DURATION, .maximum = 7 * DAY, .take = walk_whole_seconds},
     {.name = NULL},
 };
 const struct schema config_policy = {
@@ -222,18 +190,18 @@ void config_free_policies(struct config *config)
 
 static void find_policy(struct zone_entry *entry, const struct config *config, struct diag *diag)
 {
-    char quoted[WALK_QUOTED_MAX], hint[WALK_QUOTED_MAX + 32];
+    char quoted[WALK_QUOTED_MAX], hint[MEANT_TEXT_MAX];
     struct meant meant = {0};
     for (size_t i = 0; i < config->policies; i++) {
         if (strcmp(config->policy[i].name, entry->policy) == 0) {
             entry->zone.policy = &config->policy[i];
             return;
         }
-        consider(&meant, entry->policy, config->policy[i].name);
+        meant_consider(&meant, entry->policy, config->policy[i].name);
     }
     diag_fault(diag, config->path, entry->policy_line,
                "zones[%zu].dnssec: no policy %s under \"dnssec\"%s", entry->index,
-               walk_quote(entry->policy, quoted), meant_text(&meant, hint, sizeof hint));
+               walk_quote(entry->policy, quoted), meant_text(&meant, hint));
 }
 
 void config_find_policies(struct zone_entries *entries, const struct config *config,

@@ -259,43 +259,6 @@ static const struct schema zone_keys[] = {
 static const struct schema zone_element = {
     .kind = SCHEMA_OBJECT, .inner = zone_keys, .take = take_zone};
 
-/* ---- proxy ---- */
-
-static const struct schema cache_keys[] = {
-    {KEY("size", SIZE), .only = "\"64M\""},
-    {KEY("ttl_min", DURATION), .only = "\"0s\""},
-    {KEY("ttl_max", DURATION), .only = "\"1d\""},
-    {KEY("negative_ttl_max", DURATION), .only = "\"1h\""},
-    {KEY("stale", DURATION), .only = "\"1h\""},
-    {KEY("prefetch", BOOL), .only = "true"},
-    {.name = NULL},
-};
-
-static const struct schema upstream_keys[] = {
-    {KEY("servers", LIST), .inner = &text_element},
-    {KEY("select", TEXT)},
-    {KEY("timeout", DURATION)},
-    {KEY("attempts", NUMBER)},
-    {.name = NULL},
-};
-static const struct schema upstream_element = {.kind = SCHEMA_OBJECT, .inner = upstream_keys};
-
-static const struct schema route_keys[] = {
-    {KEY("zone", TEXT)},
-    {KEY("upstream", TEXT)},
-    {KEY("allow", LIST), .inner = &text_element},
-    {.name = NULL},
-};
-static const struct schema route_element = {.kind = SCHEMA_OBJECT, .inner = route_keys};
-
-static const struct schema proxy_keys[] = {
-    {KEY("allow", LIST), .inner = &text_element, .only = "[\"127.0.0.0/8\", \"::1/128\"]"},
-    {KEY("cache", OBJECT), .inner = cache_keys},
-    {KEY("upstreams", MAP), .inner = &upstream_element, .only = "{}"},
-    {KEY("routes", LIST), .inner = &route_element, .only = "[]"},
-    {.name = NULL},
-};
-
 /* ---- The whole ---- */
 
 static const struct schema top_keys[] = {
@@ -307,7 +270,7 @@ static const struct schema top_keys[] = {
     {KEY("image_directory", PATH), AT(image_directory)},
     {KEY("zones", LIST), .inner = &zone_element},
     {KEY("dnssec", MAP), .inner = &config_policy, .take = config_take_policies},
-    {KEY("proxy", OBJECT), .inner = proxy_keys},
+    {KEY("proxy", OBJECT), .inner = config_proxy_keys},
     {.name = NULL},
 };
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "daemon/config.h"
+#include "daemon/config_proxy.h"
 #include "daemon/config_walk.h"
 #include "daemon/config_zones.h"
 
@@ -17,6 +18,7 @@ struct config_reading {
     struct zone_entries entries;
     size_t zone_directory_line; /* 0: not given in the file */
     size_t policy_line;         /* of the "dnssec" of the zone being read */
+    struct proxy_reading proxy;
 };
 
 extern const struct schema config_schema;

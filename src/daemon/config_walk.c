@@ -24,18 +24,60 @@ const char *walk_quote(const char *text, char *quoted)
     return quoted;
 }
 
-void walk_fault(struct walk *walk, size_t line, const char *format, ...)
+static void tell(struct walk *walk, enum diag_severity severity, size_t line, const char *format,
+                 va_list args)
 {
     char text[512];
+    vsnprintf(text, sizeof text, format, args);
+    if (walk->path_size > 0) {
+        diag_add(walk->diag, severity, walk->file, line, "%s: %s", walk->path, text);
+    } else {
+        diag_add(walk->diag, severity, walk->file, line, "%s", text);
+    }
+}
+
+void walk_fault(struct walk *walk, size_t line, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    tell(walk, DIAG_FAULT, line, format, args);
     va_end(args);
-    if (walk->path_size > 0) {
-        diag_fault(walk->diag, walk->file, line, "%s: %s", walk->path, text);
-    } else {
-        diag_fault(walk->diag, walk->file, line, "%s", text);
+}
+
+void walk_warn(struct walk *walk, size_t line, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    tell(walk, DIAG_WARNING, line, format, args);
+    va_end(args);
+}
+
+void walk_whole_seconds(struct walk *walk, const json_t *value, size_t line)
+{
+    int64_t milliseconds;
+    char quoted[WALK_QUOTED_MAX];
+    if (text_duration(json_string_value(value), &milliseconds) != 0 || milliseconds % 1000 != 0) {
+        walk_fault(walk, line, "%s is not a number of whole seconds",
+                   walk_quote(json_string_value(value), quoted));
     }
+}
+
+void meant_consider(struct meant *meant, const char *written, const char *word)
+{
+    size_t slip = text_slip(written, word);
+    if (meant->word == NULL || slip < meant->slip) {
+        *meant = slip == SIZE_MAX ? *meant : (struct meant){word, slip};
+    }
+}
+
+const char *meant_text(const struct meant *meant, char *text)
+{
+    text[0] = '\0';
+    if (meant->word != NULL) {
+        char quoted[WALK_QUOTED_MAX];
+        snprintf(text, MEANT_TEXT_MAX, ", did you mean %s?", walk_quote(meant->word, quoted));
+    }
+    return text;
 }
 
 char *walk_path(const char *file, const char *path)
@@ -135,20 +177,12 @@ static const struct schema *find_key(const struct schema *keys, const char *name
 
 static void unknown_key(struct walk *walk, const struct schema *keys, const char *name, size_t line)
 {
-    const char *meant = NULL;
-    size_t least = SIZE_MAX;
+    struct meant meant = {0};
+    char hint[MEANT_TEXT_MAX];
     for (; keys->name != NULL; keys++) {
-        size_t slip = text_slip(name, keys->name);
-        if (slip < least) {
-            least = slip;
-            meant = keys->name;
-        }
+        meant_consider(&meant, name, keys->name);
     }
-    if (meant != NULL) {
-        walk_fault(walk, line, "unknown key, did you mean \"%s\"?", meant);
-    } else {
-        walk_fault(walk, line, "unknown key");
-    }
+    walk_fault(walk, line, "unknown key%s", meant_text(&meant, hint));
 }
 
 static void walk_member(struct walk *walk, const struct schema *schema, const json_t *object,
@@ -294,7 +328,7 @@ static bool read_number(struct walk *walk, const struct schema *schema, const js
         (!limited || (*number >= schema->minimum && *number <= schema->maximum))) {
         return true;
     }
-    char low[TEXT_DURATION_MAX], high[TEXT_DURATION_MAX];
+    char low[TEXT_DURATION_MAX + TEXT_SIZE_MAX], high[TEXT_DURATION_MAX + TEXT_SIZE_MAX];
     if (schema->kind == SCHEMA_DURATION) {
         text_from_duration(schema->minimum, low);
         text_from_duration(schema->maximum, high);
@@ -302,6 +336,10 @@ static bool read_number(struct walk *walk, const struct schema *schema, const js
     } else if (schema->kind == SCHEMA_NUMBER) {
         walk_fault(walk, line, "%" PRId64 " is outside %" PRId64 " to %" PRId64, *number,
                    schema->minimum, schema->maximum);
+    } else if (limited) {
+        text_from_size(schema->minimum, low);
+        text_from_size(schema->maximum, high);
+        walk_fault(walk, line, "%s is outside %s to %s", quoted, low, high);
     } else {
         walk_fault(walk, line, "%s is too large", quoted);
     }
@@ -346,7 +384,12 @@ static void walk_plain(struct walk *walk, const struct schema *schema, const jso
         store_text(walk, schema, value, line);
         break;
     default:
-        if (read_number(walk, schema, value, line, &number) && schema->offset != 0) {
+        if (!read_number(walk, schema, value, line, &number) || schema->offset == 0) {
+            break;
+        }
+        if (schema->kind == SCHEMA_SIZE) {
+            *(size_t *)(void *)target = (size_t)number;
+        } else {
             *(unsigned *)(void *)target = (unsigned)number;
         }
     }

@@ -22,7 +22,7 @@ enum schema_kind {
     SCHEMA_BOOL,     /* stored as bool */
     SCHEMA_NUMBER,   /* stored as unsigned */
     SCHEMA_DURATION, /* "10s"; stored as unsigned milliseconds */
-    SCHEMA_SIZE,     /* "64M"; not stored */
+    SCHEMA_SIZE,     /* "64M"; stored as size_t */
     SCHEMA_TEXT,     /* stored as char *, the one before freed; maximum: its octets */
     SCHEMA_PATH,     /* likewise; a relative one is joined to the file's directory, "" stays */
 };
@@ -65,6 +65,13 @@ int walk_text(struct walk *walk, const struct schema *schema, const char *text, 
 void walk_fault(struct walk *walk, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Likewise a warning. */
+void walk_warn(struct walk *walk, size_t line, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A schema_take of durations that are to be whole seconds. */
+schema_take walk_whole_seconds;
+
 /* A copy of path, joined to the directory of file (NULL: none) where it is relative; "" stays.
  * NULL where there is no memory. */
 char *walk_path(const char *file, const char *path);
@@ -72,5 +79,16 @@ char *walk_path(const char *file, const char *path);
 /* Text of a file from outside in a message, in quotes, printable and not too long. */
 enum { WALK_QUOTED_MAX = 100 };
 const char *walk_quote(const char *text, char *quoted);
+
+/* A place for did-you-mean: keeps the word that is nearest to what was written. Zeroed: none. */
+struct meant {
+    const char *word;
+    size_t slip;
+};
+void meant_consider(struct meant *meant, const char *written, const char *word);
+
+/* ", did you mean ...?" where there is something to mean, else "". Returns text. */
+enum { MEANT_TEXT_MAX = WALK_QUOTED_MAX + 32 };
+const char *meant_text(const struct meant *meant, char *text);
 
 #endif

@@ -21,11 +21,14 @@
 #include "base/log.h"
 #include "base/version.h"
 #include "daemon/control_dnssec.h"
+#include "daemon/control_proxy.h"
+#include "daemon/forwarding.h"
 #include "daemon/stats.h"
 
 enum {
     /* Zones of a list made at once: 2-3 ms, in which neither main thread nor loader do else. */
     LIST_PIECE = 256,
+    REAL_DIGITS = 6, /* of numbers that are not whole: times, of which no more is known */
 };
 
 struct control_wait {
@@ -38,7 +41,9 @@ struct control_wait {
  * it for every token. */
 static bool add_json(struct evbuffer *reply, json_t *value, size_t flags)
 {
-    char *text = value != NULL ? json_dumps(value, JSON_COMPACT | flags) : NULL;
+    char *text = value != NULL
+                     ? json_dumps(value, JSON_COMPACT | JSON_REAL_PRECISION(REAL_DIGITS) | flags)
+                     : NULL;
     bool ok = text != NULL && evbuffer_add(reply, text, strlen(text)) == 0;
     free(text);
     json_decref(value);
@@ -150,6 +155,7 @@ static enum control_progress run_status(struct control_call *call, const json_t 
         [SERVER_STOPPING] = "stopping",
     };
     const struct server *server = call->server;
+    const struct routes *routes = forwarding_routes(server->forwarding);
     (void)request;
     size_t zones, serving;
     uint64_t generation;
@@ -164,6 +170,7 @@ static enum control_progress run_status(struct control_call *call, const json_t 
     json_object_set_new(result, "listen", listen_addresses(server));
     set_number(result, "zones", zones);
     set_number(result, "zones_serving", serving);
+    set_number(result, "routes", routes != NULL ? zone_index_count(routes->index) : 0);
     set_number(result, "generation", generation);
     return answer(call, result);
 }
@@ -517,6 +524,35 @@ void control_abandon(struct control_call *call)
     }
 }
 
+/* ---- cache, upstreams ---- */
+
+static enum control_progress run_cache(struct control_call *call, const json_t *request)
+{
+    const json_t *action = json_object_get(request, "action");
+    const json_t *name = json_object_get(request, "name");
+    const char *text = json_string_value(name);
+    uint8_t wire[NAME_MAX_OCTETS];
+    if (action == NULL && name == NULL) {
+        return answer(call, control_cache_json(call->server));
+    }
+    if (!json_is_string(action) || strcmp(json_string_value(action), "flush") != 0) {
+        return control_refuse(call->reply, "\"action\" is to be \"flush\"");
+    }
+    if (name != NULL && text == NULL) {
+        return control_refuse(call->reply, "a name is to be a string");
+    }
+    if (text != NULL && name_from_text(text, strlen(text), NULL, wire) != RR_OK) {
+        return control_refuse(call->reply, "\"%s\" is not a domain name", text);
+    }
+    return answer(call, control_flush_json(call->server, text != NULL ? wire : NULL));
+}
+
+static enum control_progress run_upstreams(struct control_call *call, const json_t *request)
+{
+    (void)request;
+    return answer(call, control_upstreams_json(call->server));
+}
+
 /* ---- log, stop ---- */
 
 static enum control_progress run_log(struct control_call *call, const json_t *request)
@@ -540,16 +576,23 @@ static enum control_progress run_stop(struct control_call *call, const json_t *r
 
 /* ---- Choosing ---- */
 
+enum { FIELDS_MAX = 2 };
+
 static const struct command {
     const char *name;
-    const char *field; /* the one it may have besides "command"; NULL: none */
+    const char *field[FIELDS_MAX]; /* those it may have besides "command" */
     enum control_progress (*run)(struct control_call *call, const json_t *request);
 } commands[] = {
-    {"status", NULL, run_status},    {"stats", "per_worker", run_stats},
-    {"reload", "zones", run_reload}, {"zones", NULL, run_zones},
-    {"zone", "name", run_zone},      {"log", "level", run_log},
-    {"dnssec", "name", run_dnssec},
-    {"stop", NULL, run_stop},
+    {"status", {NULL}, run_status},
+    {"stats", {"per_worker"}, run_stats},
+    {"reload", {"zones"}, run_reload},
+    {"zones", {NULL}, run_zones},
+    {"zone", {"name"}, run_zone},
+    {"dnssec", {"name"}, run_dnssec},
+    {"cache", {"action", "name"}, run_cache},
+    {"upstreams", {NULL}, run_upstreams},
+    {"log", {"level"}, run_log},
+    {"stop", {NULL}, run_stop},
 };
 
 static const struct command *find_command(const char *name)
@@ -562,14 +605,22 @@ static const struct command *find_command(const char *name)
     return NULL;
 }
 
+static bool has_field(const struct command *command, const char *name)
+{
+    bool found = strcmp(name, "command") == 0;
+    for (size_t i = 0; i < FIELDS_MAX && command->field[i] != NULL; i++) {
+        found |= strcmp(name, command->field[i]) == 0;
+    }
+    return found;
+}
+
 /* The first field of the request that the command does not know; NULL: none. */
 static const char *unknown_field(const struct command *command, json_t *request)
 {
     const char *key;
     json_t *value;
     json_object_foreach (request, key, value) {
-        if (strcmp(key, "command") != 0 &&
-            (command->field == NULL || strcmp(key, command->field) != 0)) {
+        if (!has_field(command, key)) {
             return key;
         }
     }

@@ -67,6 +67,19 @@ static void print_entries(FILE *out, const json_t *object, const char *key, cons
     }
 }
 
+/* The width of a column: of its heading or its widest value, as far as there is room. */
+static int widest(const json_t *list, const char *key, const char *heading)
+{
+    size_t i;
+    const json_t *row;
+    int width = (int)strlen(heading);
+    json_array_foreach (list, i, row) {
+        int length = (int)strlen(string_of(row, key));
+        width = length > width ? length : width;
+    }
+    return width < NAME_COLUMN_MAX ? width : NAME_COLUMN_MAX;
+}
+
 /* ---- status, stats ---- */
 
 static void print_uptime(FILE *out, json_int_t seconds)
@@ -94,6 +107,7 @@ static void print_status(const json_t *result, FILE *out, FILE *err)
     }
     fprintf(out, "%-12s %" JSON_INTEGER_FORMAT " (%" JSON_INTEGER_FORMAT " in service)\n", "zones",
             number_of(result, "zones"), number_of(result, "zones_serving"));
+    print_number(out, "routes", number_of(result, "routes"));
     print_number(out, "generation", number_of(result, "generation"));
 }
 
@@ -190,12 +204,7 @@ static void print_zones(const json_t *result, FILE *out, FILE *err)
     const json_t *zones = json_object_get(result, "zones");
     const json_t *zone;
     size_t i;
-    int width = 4;
-    json_array_foreach (zones, i, zone) {
-        int length = (int)strlen(string_of(zone, "name"));
-        width = length > width ? length : width;
-    }
-    width = width < NAME_COLUMN_MAX ? width : NAME_COLUMN_MAX;
+    int width = widest(zones, "name", "NAME");
     fprintf(out, "%-*s %10s %9s %11s %-20s %12s  %s\n", width, "NAME", "SERIAL", "RECORDS", "BYTES",
             "LOADED AT", "QUERIES", "STATE");
     json_array_foreach (zones, i, zone) {
@@ -251,6 +260,57 @@ static void print_dnssec(const json_t *result, FILE *out, FILE *err)
     print_strings(out, "CDS", json_object_get(result, "cds"));
     print_number(out, "signatures", number_of(signatures, "kept"));
     print_number(out, "their bytes", number_of(signatures, "bytes"));
+}
+
+/* ---- cache, upstreams ---- */
+
+static void print_cache(const json_t *result, FILE *out, FILE *err)
+{
+    static const char *const figures[] = {"size",    "used", "entries", "put",
+                                          "evicted", "hits", "stale",   "misses"};
+    (void)err;
+    if (json_object_get(result, "flushed") != NULL) {
+        fprintf(out, "%" JSON_INTEGER_FORMAT " entries flushed\n", number_of(result, "flushed"));
+        return;
+    }
+    for (size_t i = 0; i < sizeof figures / sizeof figures[0]; i++) {
+        print_number(out, figures[i], number_of(result, figures[i]));
+    }
+}
+
+static void print_upstream(const json_t *row, int group, int server, FILE *out)
+{
+    char latency[32] = "-";
+    if (json_is_number(json_object_get(row, "latency_ms"))) {
+        snprintf(latency, sizeof latency, "%.1f ms",
+                 json_number_value(json_object_get(row, "latency_ms")));
+    }
+    fprintf(out,
+            "%-*s %-*s %-7s %10s %12" JSON_INTEGER_FORMAT " %12" JSON_INTEGER_FORMAT
+            " %9" JSON_INTEGER_FORMAT "  ",
+            group, string_of(row, "group"), server, string_of(row, "server"),
+            string_of(row, "state"), latency, number_of(row, "queries"), number_of(row, "replies"),
+            number_of(row, "timeouts"));
+    if (json_is_integer(json_object_get(row, "last_error_age"))) {
+        fprintf(out, "%s %" JSON_INTEGER_FORMAT " s ago\n", string_of(row, "last_error"),
+                number_of(row, "last_error_age"));
+    } else {
+        fputs("-\n", out);
+    }
+}
+
+static void print_upstreams(const json_t *result, FILE *out, FILE *err)
+{
+    const json_t *list = json_object_get(result, "upstreams");
+    const json_t *row;
+    size_t i;
+    int group = widest(list, "group", "GROUP"), server = widest(list, "server", "SERVER");
+    (void)err;
+    fprintf(out, "%-*s %-*s %-7s %10s %12s %12s %9s  %s\n", group, "GROUP", server, "SERVER",
+            "STATE", "LATENCY", "QUERIES", "REPLIES", "TIMEOUTS", "LAST ERROR");
+    json_array_foreach (list, i, row) {
+        print_upstream(row, group, server, out);
+    }
 }
 
 /* ---- reload, log, stop ---- */
@@ -313,9 +373,10 @@ void ctl_text_result(const char *command, const json_t *result, FILE *out, FILE 
         const char *command;
         void (*print)(const json_t *result, FILE *out, FILE *err);
     } forms[] = {
-        {"status", print_status}, {"stats", print_stats}, {"reload", print_reload},
-        {"zones", print_zones},   {"zone", print_zone},   {"log", print_log},
-        {"stop", print_stop},     {"dnssec", print_dnssec},
+        {"status", print_status},       {"stats", print_stats},   {"reload", print_reload},
+        {"zones", print_zones},         {"zone", print_zone},     {"log", print_log},
+        {"stop", print_stop},           {"dnssec", print_dnssec}, {"cache", print_cache},
+        {"upstreams", print_upstreams},
     };
     for (size_t i = 0; i < sizeof forms / sizeof forms[0]; i++) {
         if (strcmp(forms[i].command, command) == 0) {

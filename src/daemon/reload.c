@@ -20,6 +20,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "daemon/apply.h"
+#include "daemon/forwarding.h"
 #include "daemon/notify.h"
 #include "daemon/report.h"
 #include "daemon/watch.h"
@@ -226,8 +227,8 @@ static void apply_log(struct reloads *reloads, const struct config *config)
     log_set_level(config->log_level);
 }
 
-/* Puts config, which is taken over, in force but for its zones. */
-static void apply(struct reloads *reloads, struct config *config)
+/* Puts config, which is taken over, in force but for its zones; routes are what it forwards. */
+static void apply(struct reloads *reloads, struct config *config, const struct routes *routes)
 {
     struct server *server = reloads->server;
     if (strcmp(config->user, reloads->user) != 0) {
@@ -242,8 +243,16 @@ static void apply(struct reloads *reloads, struct config *config)
     apply_log(reloads, config);
     apply_net(reloads, config);
     apply_settings(config, &server->settings);
+    server->settings.routes = routes;
     config_free(server->config);
     server->config = config;
+}
+
+/* Every worker uses the routes on their way, or none ever will. */
+static void settle_routes(struct server *server, bool adopted)
+{
+    forwarding_settle(server->forwarding, adopted);
+    server->settings.routes = forwarding_routes(server->forwarding);
 }
 
 /* ---- Running one ---- */
@@ -328,6 +337,7 @@ static int run_whole(struct reloads *reloads)
 {
     struct server *server = reloads->server;
     struct config *config;
+    const struct routes *routes;
     notify_reloading();
     int error = config_load(server->config_path, server->overrides, &config, &reloads->diag);
     if (error != RR_OK) {
@@ -336,7 +346,14 @@ static int run_whole(struct reloads *reloads)
         counter_add(server->counters, COUNTER_reloads_failed, 1);
         return error;
     }
-    apply(reloads, config);
+    error = forwarding_prepare(server->forwarding, config, server->net, &routes);
+    if (error != RR_OK) {
+        log_error("reload: proxy: %s, nothing changed", rr_strerror(error));
+        counter_add(server->counters, COUNTER_reloads_failed, 1);
+        config_free(config);
+        return error;
+    }
+    apply(reloads, config, routes);
     report_diag(&reloads->diag);
     if (reloads->restart[0] != '\0') {
         log_warning("reload: restart needed for: %s", reloads->restart);
@@ -347,6 +364,7 @@ static int run_whole(struct reloads *reloads)
                           reloads);
     if (error != RR_OK) {
         log_error("reload: %s", rr_strerror(error));
+        settle_routes(server, false);
     }
     return error;
 }
@@ -386,6 +404,9 @@ static void on_wake(evutil_socket_t fd, short events, void *context)
     ssize_t ignored = read(fd, &count, sizeof count);
     (void)ignored;
     if (atomic_exchange_explicit(&reloads->finished, false, memory_order_acquire)) {
+        if (reloads->whole) {
+            settle_routes(reloads->server, reloads->result.error == RR_OK);
+        }
         if (reloads->result.error == RR_OK) {
             report_zones("reload", &reloads->result);
         } else {

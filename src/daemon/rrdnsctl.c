@@ -32,6 +32,8 @@ static const char usage[] =
     "  zones                all zones\n"
     "  zone NAME            one zone\n"
     "  dnssec NAME          keys and signatures of a zone that is signed here\n"
+    "  cache [flush [NAME]] figures of the proxy's cache; or empties it, at and below a name\n"
+    "  upstreams            the servers that are asked, and how they do\n"
     "  log LEVEL            error, warning, info or debug\n"
     "  stop                 ends the server\n"
     "options:\n"
@@ -77,6 +79,19 @@ static json_t *zone_request(char **words)
     return json_pack("{s:s, s:s}", "command", words[0], "name", words[1]);
 }
 
+static json_t *cache_request(char **words)
+{
+    if (words[1] == NULL) {
+        return plain_request(words);
+    }
+    if (strcmp(words[1], "flush") != 0) {
+        return NULL;
+    }
+    return words[2] != NULL ? json_pack("{s:s, s:s, s:s}", "command", words[0], "action", words[1],
+                                        "name", words[2])
+                            : json_pack("{s:s, s:s}", "command", words[0], "action", words[1]);
+}
+
 static json_t *log_request(char **words)
 {
     return json_pack("{s:s, s:s}", "command", words[0], "level", words[1]);
@@ -91,6 +106,7 @@ static const struct command {
     {"reload", 0, 100000, reload_request}, {"zones", 0, 0, plain_request},
     {"zone", 1, 1, zone_request},          {"log", 1, 1, log_request},
     {"dnssec", 1, 1, zone_request},        {"stop", 0, 0, plain_request},
+    {"cache", 0, 2, cache_request},        {"upstreams", 0, 0, plain_request},
 };
 
 /* The request as a line, to be freed; NULL where the words are no command. */

@@ -30,6 +30,7 @@
 #include "base/version.h"
 #include "daemon/apply.h"
 #include "daemon/control.h"
+#include "daemon/forwarding.h"
 #include "daemon/impatience.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
@@ -166,6 +167,19 @@ static void slot_counts(void *context, uint32_t slot, uint64_t *queries, uint64_
     net_zone_counts(server->net, slot, queries, nxdomain, bytes);
 }
 
+static int start_forwarding(struct server *server)
+{
+    server->forwarding = forwarding_new();
+    int error = server->forwarding != NULL
+                    ? forwarding_prepare(server->forwarding, server->config, server->net,
+                                         &server->settings.routes)
+                    : RR_ENOMEM;
+    if (error != RR_OK) {
+        log_error("proxy: %s", rr_strerror(error));
+    }
+    return error;
+}
+
 static int start_zones(struct run *run)
 {
     struct server *server = &run->server;
@@ -174,6 +188,10 @@ static int start_zones(struct run *run)
     int error = apply_secrets(&server->settings);
     if (error != 0) {
         log_error("no random numbers: %s", strerror(errno));
+        return error;
+    }
+    error = start_forwarding(server);
+    if (error != 0) {
         return error;
     }
     impatience_begin(&run->impatience,
@@ -185,12 +203,13 @@ static int start_zones(struct run *run)
         log_error("zones: %s", rr_strerror(error));
         return error;
     }
+    forwarding_settle(server->forwarding, true);
     report_zones("start", &result);
     loader_result_free(&result);
     apply_give_back_memory();
     loader_set_slot_counts(server->loader, slot_counts, server);
-    if (server->config->zones == 0) {
-        log_warning("no zones are configured: every query is refused");
+    if (server->config->zones == 0 && server->config->proxy.routes == 0) {
+        log_warning("no zones and no routes are configured: every query is refused");
     }
     return RR_OK;
 }
@@ -262,6 +281,7 @@ static void stop(struct run *run)
     if (world != NULL) {
         world_free(world);
     }
+    forwarding_free(server->forwarding);
     if (run->signals != NULL) {
         event_free(run->signals);
     }

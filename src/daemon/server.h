@@ -22,12 +22,13 @@
 enum server_state { SERVER_STARTING, SERVER_RUNNING, SERVER_STOPPING };
 
 struct control;
+struct forwarding;
 struct reloads;
 
 /*
  * Other files of the daemon read these fields, on the main thread, and write none but counters.
- * config, net and loader are NULL until they are there; once the base's loop runs they are.
- * config is replaced by a reload: no pointer into it may be kept over a callback.
+ * config, net, loader and forwarding are NULL until they are there; once the base's loop runs they
+ * are. config is replaced by a reload: no pointer into it may be kept over a callback.
  */
 struct server {
     struct event_base *base;
@@ -39,6 +40,7 @@ struct server {
     struct publisher *publisher;
     struct net *net;
     struct loader *loader;
+    struct forwarding *forwarding;
     struct control *control;
     struct reloads *reloads;
     struct counters *counters; /* the main thread's set, to be added to the workers' and loader's */

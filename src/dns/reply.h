@@ -16,7 +16,9 @@ enum {
 
 enum reply_kind {
     REPLY_POSITIVE, /* records answer the question, or RCODE tells a failure */
-    REPLY_NODATA,   /* NOERROR and nothing of the type asked for, also at the end of a CNAME chain */
+    /* NOERROR and nothing of the type asked for; at the end of a CNAME chain only where there is an
+     * SOA, since else the end is not denied but elsewhere: REPLY_POSITIVE then */
+    REPLY_NODATA,
     REPLY_NXDOMAIN,
 };
 
@@ -39,7 +41,7 @@ struct reply {
     uint16_t counts[3];  /* answer, authority, additional: records in the body */
 
     bool has_edns;
-    uint16_t edns_size;
+    uint16_t edns_size;  /* raised to at least 512 */
     uint16_t edns_flags;
     uint8_t cookie_size; /* 0: none; 8, or 16 to 40 with a server cookie */
     const uint8_t *cookie;
@@ -56,10 +58,16 @@ struct reply {
 /*
  * Reads a message of size octets. False where it is none that could be a reply: under 12 octets,
  * QR clear, another opcode than QUERY, more than one question or a compressed one, records that are
- * not whole, names whose pointers don't go strictly back or that are longer than 255 octets, a
- * second OPT or one with options that are not whole, octets behind the last record. A reply
- * with TC may end anywhere: what is whole of it counts, records 0 where nothing is. r is filled as
- * far as was read. Never reads past size, and takes time linear in it.
+ * not whole, octets behind the last record; a second OPT, one that is not the root's or not in
+ * additional, or with options that are not whole or a cookie of a size that none has (RFC 7873
+ * section 5.3); names (owners, and those in RDATA that may be compressed) that are longer than 255
+ * octets, point into the header, to what does not end before them, or on over more than 128 steps;
+ * such RDATA with anything else than its fields. A reply with TC may end anywhere: what is whole of
+ * it counts, records 0 where nothing is. r is filled as far as was read. Never reads past size, and
+ * takes time linear in it.
+ *
+ * A name may still point into the middle of something, a TTL for one: who sends such things has
+ * clients find the answer malformed, nothing worse.
  */
 bool reply_parse(const uint8_t *message, size_t size, struct reply *r);
 

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "net/limits.h"
 #include "net/place.h"
+#include "net/upstream.h"
 #include "net/worker.h"
 
 struct net {

@@ -58,21 +58,22 @@ enum proxy_cache_state {
 };
 
 struct proxy_found {
-    uint16_t rcode;     /* 12 bits */
-    uint16_t flags;     /* AA and AD as they were */
+    uint16_t rcode; /* 12 bits */
+    uint16_t flags; /* AA and AD as they were */
     uint16_t counts[3];
-    size_t size;        /* octets of the body */
-    bool fits;          /* it was written */
-    bool refresh;       /* fresh, and asked for so often and so near its end that it is to be fetched
-                           anew; told to one caller only. Stale: nobody has tried in
-                           PROXY_CACHE_RETRY, told likewise */
-    int32_t ede;        /* of the reply, or -1 */
+    size_t size;  /* octets of the body */
+    bool fits;    /* it was written */
+    bool refresh; /* to be fetched anew: it is stale, or fresh but asked for so often and so
+                           near its end that it should be. Told to one caller in PROXY_CACHE_RETRY
+                           seconds */
+    int32_t ede;  /* of the reply, or -1 */
 };
 
 /*
  * Looks up question. The body is written to out where room suffices, TTLs counted down to now
  * (those of stale ones are PROXY_CACHE_STALE_TTL). Where no copy could be had for writers the
- * entry counts as not there.
+ * entry counts as not there. Whatever comes of it, all of room may have been written to, and found
+ * says nothing where the outcome is PROXY_CACHE_NONE.
  */
 enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
                                         const struct proxy_question *question,
@@ -83,8 +84,11 @@ enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
  * Keeps a reply, in place of the one before, if it may be kept: NOERROR and NXDOMAIN for the lowest
  * TTL of its records within times, negative ones for their SOA's and not without one (RFC 2308
  * section 5); failures (SERVFAIL, REFUSED and others) for PROXY_CACHE_FAILURE_TTL and not over an
- * entry that is fresh or stale. r has no TC. epoch is what proxy_cache_epoch was when the question
- * was sent: what was asked before a flush is not kept after it. Returns whether it was kept.
+ * entry that is fresh or stale. TTLs in the body become what times makes of them, in negative ones
+ * at most that of the whole. Who is no failure but may not be kept ends the one before nonetheless. r
+ * has no TC. epoch is what proxy_cache_epoch was when the question was sent: what was asked before
+ * a flush is not kept after it. Returns whether it was kept; it isn't either where another thread is
+ * writing nearby just then.
  */
 bool proxy_cache_put(struct proxy_cache *cache, const struct proxy_question *question,
                      const struct reply *r, const struct cache_times *times, uint32_t now,
@@ -98,9 +102,10 @@ uint64_t proxy_cache_epoch(const struct proxy_cache *cache);
 size_t proxy_cache_flush(struct proxy_cache *cache, const struct key *name);
 
 struct proxy_cache_figures {
-    size_t size;    /* octets it may take */
-    size_t used;    /* octets of entries */
-    size_t entries;
+    size_t size;           /* octets it may take */
+    size_t used;           /* octets of entries */
+    size_t entries;        /* all that are there, also past their time */
+    size_t fresh;          /* those within it */
     uint64_t put, evicted; /* evicted: thrown out for others while still good */
 };
 /* Goes over the whole table. Not on the query path. */

@@ -4,6 +4,8 @@
 #include "world/routes.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <strings.h>
 
 const struct route *routes_locate(const struct routes *routes, const struct key *key,
                                   uint16_t *key_size)
@@ -16,7 +18,16 @@ const struct route *routes_locate(const struct routes *routes, const struct key 
     return &routes->route[position];
 }
 
-static void free_group(struct upstream_group *group)
+bool upstream_server_same(const struct upstream_server *a, const struct upstream_server *b)
+{
+    bool same_name = a->tls_name == NULL || b->tls_name == NULL
+                         ? a->tls_name == b->tls_name
+                         : strcasecmp(a->tls_name, b->tls_name) == 0;
+    return same_name && a->transport == b->transport && a->address_size == b->address_size &&
+           memcmp(&a->address, &b->address, a->address_size) == 0;
+}
+
+void upstream_group_clear(struct upstream_group *group)
 {
     for (size_t i = 0; i < group->servers; i++) {
         free(group->server[i].text);
@@ -40,7 +51,7 @@ void routes_free(struct routes *routes)
         }
     }
     for (size_t i = 0; i < routes->groups; i++) {
-        free_group(&routes->group[i]);
+        upstream_group_clear(&routes->group[i]);
     }
     free(routes->group);
     free(routes->route);

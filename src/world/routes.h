@@ -94,6 +94,12 @@ static inline bool route_allows(const struct route *route, const struct sockaddr
     return prefix_any_holds(route->allow, route->allowed, client);
 }
 
+/* Whether address, transport and the name in its certificate are the same. */
+bool upstream_server_same(const struct upstream_server *a, const struct upstream_server *b);
+
+/* Gives back what a group has, but not itself. */
+void upstream_group_clear(struct upstream_group *group);
+
 /* Gives back all but the cache. NULL is harmless. */
 void routes_free(struct routes *routes);
 

@@ -1,7 +1,8 @@
 /*
  * What the tests of the control socket share: the real control.c, on an event loop of its own
- * thread, around a server whose parts are made up here. net_*, loader_* and server_* functions are
- * defined in place of the real ones, so this is for one program only.
+ * thread, around a server whose parts are made up here. net_*, loader_*, forwarding_*,
+ * proxy_cache_* and server_* functions are defined in place of the real ones, so this is for one
+ * program only.
  */
 #ifndef RRDNS_TESTS_CONTROL_AID_H
 #define RRDNS_TESTS_CONTROL_AID_H
@@ -27,10 +28,12 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "daemon/control.h"
+#include "daemon/forwarding.h"
 #include "daemon/loader.h"
 #include "daemon/server.h"
 #include "dns/name.h"
 #include "net/net.h"
+#include "serve/proxy_cache.h"
 
 enum { AID_PATIENCE_MS = 20000, AID_WORKERS = 2 };
 
@@ -50,6 +53,7 @@ static struct {
     struct loader_result reload;
     struct diag reload_diag;
     unsigned reloads; /* asked for */
+    struct routes *routes;
 } aid;
 
 const struct counters *net_counters(const struct net *net, unsigned worker)
@@ -91,6 +95,69 @@ size_t net_addresses(const struct net *net, const struct net_address **addresses
     address.size = sizeof *in;
     *addresses = &address;
     return 1;
+}
+
+const struct routes *forwarding_routes(const struct forwarding *forwarding)
+{
+    (void)forwarding;
+    return aid.routes;
+}
+
+/* Slot 0 is up and well; all others have counted 101, 102, ... and are down. */
+void forwarding_totals(const struct forwarding *forwarding, const struct net *net, uint32_t slot,
+                       struct upstream_totals *totals)
+{
+    (void)forwarding;
+    (void)net;
+    *totals = (struct upstream_totals){.queries = 7, .state = UPSTREAM_UP, .ewma_ns = 12340000};
+    if (slot > 0) {
+        *totals = (struct upstream_totals){
+            .queries = 101,
+            .replies = 102,
+            .timeouts = 103,
+            .unreachable = 104,
+            .rejected = 105,
+            .servfail = 106,
+            .truncated = 107,
+            .connections = 108,
+            .probes = 109,
+            .latency = {[10] = 110, [31] = 111},
+            .outstanding = 112,
+            .state = UPSTREAM_DOWN,
+            .last_error = UPSTREAM_TLS_FAILED,
+            .last_error_ns = clock_now_ns() - UINT64_C(5500000000),
+        };
+    }
+}
+
+/* Below a name: as many entries as its key has symbols. */
+size_t proxy_cache_flush(struct proxy_cache *cache, const struct key *name)
+{
+    (void)cache;
+    return name != NULL ? name->size : 1000;
+}
+
+void proxy_cache_figures(const struct proxy_cache *cache, uint32_t now,
+                         struct proxy_cache_figures *figures)
+{
+    (void)cache;
+    ck_assert_uint_le(now, clock_now_ns() / 1000000000);
+    *figures = (struct proxy_cache_figures){
+        .size = 1048576, .used = 4000, .entries = 30, .put = 40, .evicted = 2};
+}
+
+/* Routes with two servers in one group; no more of them than control commands look at. */
+static inline void aid_routes(void)
+{
+    static const uint8_t *const names[] = {(const uint8_t *)"\4test", (const uint8_t *)""};
+    static char texts[][24] = {"192.0.2.1", "tls://192.0.2.2#a.b"}, name[] = "resolvers";
+    static struct upstream_server server[] = {{.text = texts[0]}, {.text = texts[1], .slot = 1}};
+    static struct upstream_group group = {.name = name, .servers = 2, .server = server};
+    static struct routes routes = {.groups = 1, .group = &group};
+    uint32_t order[2];
+    ck_assert_int_eq(zone_index_new(names, 2, order, &routes.index), RR_OK);
+    routes.cache = (struct proxy_cache *)(void *)&routes; /* there is one; it is not looked into */
+    aid.routes = &routes;
 }
 
 const struct counters *loader_counters(const struct loader *loader)
@@ -252,6 +319,7 @@ static inline void aid_end(void)
     pthread_join(aid.thread, NULL);
     control_close(aid.server.control);
     event_base_free(aid.server.base);
+    zone_index_unref(aid.routes != NULL ? aid.routes->index : NULL);
     loader_result_free(&aid.reload);
     diag_clear(&aid.reload_diag);
     rmdir(aid.directory);
@@ -348,6 +416,41 @@ static inline json_t *client_ask(struct client *client, const char *line)
 {
     client_say(client, line);
     return client_answer(client);
+}
+
+/* ---- Its answers ---- */
+
+/* result of an answer that is ok. */
+static inline json_t *result_of(json_t *answer)
+{
+    ck_assert_msg(json_is_true(json_object_get(answer, "ok")), "refused: %s",
+                  json_string_value(json_object_get(answer, "error")));
+    return json_object_get(answer, "result");
+}
+
+static inline json_int_t number_at(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    ck_assert_msg(json_is_integer(value), "%s is no number", key);
+    return json_integer_value(value);
+}
+
+static inline const char *string_at(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    ck_assert_msg(json_is_string(value), "%s is no string", key);
+    return json_string_value(value);
+}
+
+/* Asks and checks that the server refuses with an error that holds `why`. */
+static inline void ask_refused(struct client *client, const char *line, const char *why)
+{
+    json_t *answer = client_ask(client, line);
+    ck_assert(json_is_false(json_object_get(answer, "ok")));
+    const char *error = string_at(answer, "error");
+    ck_assert_msg(strstr(error, why) != NULL, "%.100s: \"%s\" is not in \"%.200s\"", line, why,
+                  error);
+    json_decref(answer);
 }
 
 #endif

@@ -2,7 +2,7 @@
  * Configuration: every fault by its exact message, defaults, overrides, the zone directory, and
  * text that is no configuration at all.
  */
-#include "daemon/config.h"
+#include "config_aid.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,53 +16,6 @@
 
 /* ---- Aids ---- */
 
-/* Every line of diag in one text, warnings after "warning: "; to be freed. */
-static char *all_lines(const struct diag *diag)
-{
-    char *text;
-    size_t size;
-    FILE *out = open_memstream(&text, &size);
-    ck_assert_ptr_nonnull(out);
-    for (size_t i = 0; i < diag->kept; i++) {
-        fprintf(out, "%s%s\n",
-                diag->entries[i].severity == DIAG_FAULT ? "" : "warning: ", diag->entries[i].text);
-    }
-    fclose(out);
-    return text;
-}
-
-static int parse(const char *text, struct config **config, struct diag *diag)
-{
-    return config_parse("rrdns.json", text, strlen(text), NULL, config, diag);
-}
-
-/* A configuration without a fault or warning. */
-static struct config *good(const char *text)
-{
-    struct config *config = NULL;
-    struct diag diag = {0};
-    int error = parse(text, &config, &diag);
-    char *lines = all_lines(&diag);
-    ck_assert_str_eq(lines, "");
-    ck_assert_int_eq(error, RR_OK);
-    free(lines);
-    diag_clear(&diag);
-    return config;
-}
-
-static void bad(const char *text, const char *expected)
-{
-    struct config *config = NULL;
-    struct diag diag = {0};
-    int error = parse(text, &config, &diag);
-    char *lines = all_lines(&diag);
-    ck_assert_str_eq(lines, expected);
-    ck_assert_int_eq(error, RR_EINVAL);
-    ck_assert_ptr_null(config);
-    free(lines);
-    diag_clear(&diag);
-}
-
 static void zone_is(const struct config *config, size_t index, const char *name, const char *file,
                     bool listed)
 {
@@ -72,36 +25,6 @@ static void zone_is(const struct config *config, size_t index, const char *name,
     ck_assert_str_eq(text, name);
     ck_assert_str_eq(config->zone[index].file, file);
     ck_assert_int_eq(config->zone[index].listed, listed);
-}
-
-static char directory[64];
-
-static void make_directory(void)
-{
-    strcpy(directory, "/tmp/rrdns-config-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(directory));
-}
-
-static void remove_directory(void)
-{
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    ck_assert_int_eq(system(command), 0);
-}
-
-static const char *in_directory(const char *file)
-{
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", directory, file);
-    return path;
-}
-
-static void write_file(const char *file, const char *text)
-{
-    FILE *out = fopen(in_directory(file), "w");
-    ck_assert_ptr_nonnull(out);
-    fputs(text, out);
-    fclose(out);
 }
 
 /* ---- What is good ---- */
@@ -209,10 +132,7 @@ START_TEST(off_values)
         good("{\"server\": {\"rate_limit\": {\"responses_per_second\": 0, \"slip\": 2,\n"
              "  \"exempt\": []}}, \"metrics\": {\"listen\": \"\"}, \"log\": {\"queries\": false},\n"
              " \"dnssec\": {}, \"zones\": [{\"name\": \"a\",\n"
-             "  \"dnssec\": \"\"}], \"proxy\": {\"allow\": [\"127.0.0.0/8\", \"::1/128\"],\n"
-             "  \"cache\": {\"size\": \"64M\", \"ttl_min\": \"0s\", \"ttl_max\": \"1d\",\n"
-             "    \"negative_ttl_max\": \"1h\", \"stale\": \"1h\", \"prefetch\": true},\n"
-             "  \"upstreams\": {}, \"routes\": []}}"));
+             "  \"dnssec\": \"\"}]}"));
 }
 END_TEST
 
@@ -367,8 +287,10 @@ static const struct {
      "\"14d\"\n"},
     {"{\"proxy\": {\"cache\": {\"size\": \"64X\"}}}",
      "rrdns.json:1: proxy.cache.size: \"64X\" is not a size such as \"512K\", \"64M\" or \"1G\"\n"},
-    {"{\"proxy\": {\"cache\": {\"size\": \"65M\"}}}",
-     "rrdns.json:1: proxy.cache.size: not available in this version (only \"64M\" is accepted)\n"},
+    {"{\"proxy\": {\"cache\": {\"size\": \"512K\"}}}",
+     "rrdns.json:1: proxy.cache.size: \"512K\" is outside 1M to 1T\n"},
+    {"{\"proxy\": {\"cache\": {\"size\": \"0\"}}}",
+     "rrdns.json:1: proxy.cache.size: \"0\" is outside 1M to 1T\n"},
     {"{\"server\": {\"nsid\": \"0123456789012345678901234567890123456789012345678901234567890123"
      "45678901234567890123456789012345678901234567890123456789012345678\"}}",
      "rrdns.json:1: server.nsid: has 129 octets, at most 128 are possible\n"},
@@ -455,11 +377,6 @@ static const struct {
      "rrdns.json:1: metrics.listen: not available in this version (only \"\" is accepted)\n"},
     {"{\"log\": {\"queries\": true}}",
      "rrdns.json:1: log.queries: not available in this version (only false is accepted)\n"},
-    {"{\"proxy\": {\"upstreams\": {\"r\": {\"servers\": [\"192.0.2.1\"], \"select\": \"fastest\","
-     "\"timeout\": \"2s\", \"attempts\": 3}},\n\"routes\": [{\"zone\": \".\", \"upstream\": "
-     "\"r\"}]}}",
-     "rrdns.json:1: proxy.upstreams: not available in this version (only {} is accepted)\n"
-     "rrdns.json:2: proxy.routes: not available in this version (only [] is accepted)\n"},
     /* all of them at once */
     {"{\"log\": {\"level\": 1},\n\"server\": {\"workers\": 999,\n\"x\": 1},\n"
      "\"zones\": [{\"name\": 7},\n{}]}",

@@ -10,39 +10,6 @@
 #include "base/log.h"
 #include "unit.h"
 
-/* result of an answer that is ok. */
-static json_t *result_of(json_t *answer)
-{
-    ck_assert_msg(json_is_true(json_object_get(answer, "ok")), "refused: %s",
-                  json_string_value(json_object_get(answer, "error")));
-    return json_object_get(answer, "result");
-}
-
-static json_int_t number_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    ck_assert_msg(json_is_integer(value), "%s is no number", key);
-    return json_integer_value(value);
-}
-
-static const char *string_at(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    ck_assert_msg(json_is_string(value), "%s is no string", key);
-    return json_string_value(value);
-}
-
-/* Asks and checks that the server refuses with an error that holds `why`. */
-static void ask_refused(struct client *client, const char *line, const char *why)
-{
-    json_t *answer = client_ask(client, line);
-    ck_assert(json_is_false(json_object_get(answer, "ok")));
-    const char *error = string_at(answer, "error");
-    ck_assert_msg(strstr(error, why) != NULL, "%.100s: \"%s\" is not in \"%.200s\"", line, why,
-                  error);
-    json_decref(answer);
-}
-
 /* ---- Commands ---- */
 
 START_TEST(status_tells_all)
@@ -57,6 +24,7 @@ START_TEST(status_tells_all)
     ck_assert_int_eq(number_at(result, "workers"), AID_WORKERS);
     ck_assert_int_eq(number_at(result, "zones"), 5);
     ck_assert_int_eq(number_at(result, "zones_serving"), 4);
+    ck_assert_int_eq(number_at(result, "routes"), 0);
     ck_assert_int_eq(number_at(result, "generation"), 7);
     ck_assert_int_lt(number_at(result, "uptime"), 100);
     ck_assert_str_eq(json_string_value(json_array_get(json_object_get(result, "listen"), 0)),
@@ -369,6 +337,14 @@ START_TEST(faults_are_named)
         {"{\"command\":\"status\",\"color\":1}", "unknown field \"color\""},
         {"{\"command\":\"stats\",\"name\":\"x\"}", "unknown field \"name\""},
         {"{\"command\":\"stats\",\"per_worker\":1}", "true or false"},
+        {"{\"command\":\"cache\",\"action\":\"drop\"}", "\"action\" is to be \"flush\""},
+        {"{\"command\":\"cache\",\"action\":1}", "\"action\" is to be \"flush\""},
+        {"{\"command\":\"cache\",\"name\":\"a\"}", "\"action\" is to be \"flush\""},
+        {"{\"command\":\"cache\",\"action\":\"flush\",\"name\":1}", "to be a string"},
+        {"{\"command\":\"cache\",\"action\":\"flush\",\"name\":\"a..b\"}",
+         "\"a..b\" is not a domain name"},
+        {"{\"command\":\"cache\",\"zone\":\"a\"}", "unknown field \"zone\""},
+        {"{\"command\":\"upstreams\",\"name\":\"a\"}", "unknown field \"name\""},
     };
     aid_start();
     struct client client = client_connect();

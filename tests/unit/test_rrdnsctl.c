@@ -54,13 +54,14 @@ static void expect(int status, const char *out, const char *err)
 START_TEST(text_of_each_command)
 {
     aid.zones = 3;
+    aid_routes();
     aid_start();
     counter_add(&aid.counters[0], COUNTER_qtype + 28, 5);
     ctl("status");
     expect(0, "status       running\n", "");
     expect(0, "uptime       00:00:0", "");
     expect(0, "listen       127.0.0.1:5300\n", "");
-    expect(0, "zones        3 (2 in service)\n", "");
+    expect(0, "zones        3 (2 in service)\nroutes       2\n", "");
     ctl("stats");
     expect(0, "qtype.AAAA                   5\n", "");
     expect(0, "tcp_open                     0\n", "");
@@ -76,6 +77,18 @@ START_TEST(text_of_each_command)
     ctl("zones");
     expect(0, "z000002.example        102         5        4096 2023-11-14T22:13:20Z", "");
     expect(0, "not served: z.zone:3: caf? is no address\n", "");
+    ctl("cache");
+    expect(0, "size         1048576\nused         4000\nentries      30\nput          40\n", "");
+    expect(0, "evicted      2\nhits         0\nstale        0\nmisses       0\n", "");
+    ctl("cache flush");
+    expect(0, "1000 entries flushed\n", "");
+    ctl("cache flush example.com");
+    expect(0, "12 entries flushed\n", "");
+    ctl("upstreams");
+    expect(0, "GROUP     SERVER              STATE      LATENCY      QUERIES      REPLIES", "");
+    expect(0, "resolvers 192.0.2.1           up         12.3 ms            7            0", "");
+    expect(0, "resolvers tls://192.0.2.2#a.b down             -          101          102", "");
+    expect(0, " 103  tls 5 s ago\n", "");
     ctl("log debug");
     expect(0, "log level debug\n", "");
     ctl("stop >/dev/null & sleep 0.2; kill -0 $!"); /* it waits for the server's end */
@@ -138,8 +151,9 @@ END_TEST
 START_TEST(wrong_usage)
 {
     static const char *const words[] = {
-        "",    "dance",       "status now", "zone",    "zone a b",
-        "log", "stats --all", "-x status",  "stop it", "zones all",
+        "",        "dance",           "status now",  "zone",    "zone a b",
+        "log",     "stats --all",     "-x status",   "stop it", "zones all",
+        "cache x", "cache flush a b", "upstreams x",
     };
     aid_start();
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {

@@ -84,6 +84,29 @@ START_TEST(sizes)
 }
 END_TEST
 
+START_TEST(sizes_written)
+{
+    static const struct {
+        int64_t value;
+        const char *text;
+    } cases[] = {{0, "0"},
+                 {1, "1"},
+                 {1023, "1023"},
+                 {1024, "1K"},
+                 {1025, "1025"},
+                 {1536, "1536"},
+                 {64 << 20, "64M"},
+                 {65 << 10, "65K"},
+                 {INT64_C(3) << 30, "3G"},
+                 {INT64_C(1) << 40, "1T"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[TEXT_SIZE_MAX];
+        text_from_size(cases[i].value, text);
+        ck_assert_str_eq(text, cases[i].text);
+    }
+}
+END_TEST
+
 START_TEST(slips)
 {
     ck_assert_uint_eq(text_slip("dnsec", "dnssec"), 1);
@@ -177,6 +200,7 @@ int main(void)
     tcase_add_test(unit.tests, durations);
     tcase_add_test(unit.tests, durations_written);
     tcase_add_test(unit.tests, sizes);
+    tcase_add_test(unit.tests, sizes_written);
     tcase_add_test(unit.tests, slips);
     tcase_add_test(unit.tests, printable);
     tcase_add_test(unit.tests, addresses);
