@@ -52,7 +52,7 @@ function draw_bar(set, server, figure, x, y, full,   n, list, m, length_of) {
     length_of = wide(m / full * room)
     emit(sprintf("<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"13\"/>",
         server ~ /^rrdnsd/ || set == "grow" && server != "echo" ? "own" : \
-        server == "echo" ? "echo" : "peer", x, y - 11, length_of))
+        server == "echo" || server == "relay" ? "echo" : "peer", x, y - 11, length_of))
     if (m > full) {
         emit(sprintf("<path class=\"break\" d=\"M%.1f %d l-5 15\"/>", x + room - 12, y - 12))
     } else if (n > 1) {
@@ -98,6 +98,10 @@ function draw_sets(   s, set) {
             draw(set ": CPU per answer, times the limit", set, "times", signers, items["signer"])
             continue
         }
+        if (set ~ /^proxy-/) {
+            draw(set ": CPU per answer, times the limit", set, "times", passing, passers)
+            continue
+        }
         if (set ~ /^tcp/) {
             draw(set ": 1000 answers a second", set, "qps", with_echo, servers + 1)
         } else {
@@ -138,6 +142,11 @@ END {
     for (i = 1; i <= items["signer"]; i++) {
         signers[i] = items["signer", i]
     }
+    passers = items["forwarder"]
+    for (i = 1; i <= passers; i++) {
+        passing[i] = items["forwarder", i]
+    }
+    passing[++passers] = "relay"
     top = 70
     draw_sets()
     draw_rest()
