@@ -52,7 +52,7 @@ function draw_bar(set, server, figure, x, y, full,   n, list, m, length_of) {
     length_of = wide(m / full * room)
     emit(sprintf("<rect class=\"%s\" x=\"%d\" y=\"%d\" width=\"%.1f\" height=\"13\"/>",
         server ~ /^rrdnsd/ || set == "grow" && server != "echo" ? "own" : \
-        server == "echo" ? "echo" : "peer", x, y - 11, length_of))
+        server == "echo" || server == "relay" ? "echo" : "peer", x, y - 11, length_of))
     if (m > full) {
         emit(sprintf("<path class=\"break\" d=\"M%.1f %d l-5 15\"/>", x + room - 12, y - 12))
     } else if (n > 1) {
@@ -88,6 +88,20 @@ function draw(title, set, figure, bars, count,   x, y, i, full) {
     }
 }
 
+# Not everyone takes part in each of these sets.
+function draw_forwarding(set,   i, n, bars) {
+    n = 0
+    for (i = 1; i <= items["forwarder"]; i++) {
+        if (median(set, items["forwarder", i], "times") != "") {
+            bars[++n] = items["forwarder", i]
+        }
+    }
+    if (median(set, "relay", "times") != "") {
+        bars[++n] = "relay"
+    }
+    draw(set ": CPU per answer, times the limit", set, "times", bars, n)
+}
+
 function draw_sets(   s, set) {
     for (s = 1; s <= items["set"]; s++) {
         set = items["set", s]
@@ -96,6 +110,10 @@ function draw_sets(   s, set) {
         }
         if (set ~ /^sign-/) {
             draw(set ": CPU per answer, times the limit", set, "times", signers, items["signer"])
+            continue
+        }
+        if (set ~ /^proxy-/) {
+            draw_forwarding(set)
             continue
         }
         if (set ~ /^tcp/) {

@@ -87,9 +87,8 @@ function best(set, figure, sign,   i, m, least, who) {
 function count_times(   s, i, r, set, server, limit) {
     for (s = 1; s <= items["set"]; s++) {
         set = items["set", s]
-        for (i = 1; i <= items["server"] + items["signer"]; i++) {
-            server = i <= items["server"] ? items["server", i] : \
-                items["signer", i - items["server"]]
+        for (i = 1; i <= items["measured"]; i++) {
+            server = items["measured", i]
             for (r = 1; r <= last_round; r++) {
                 # (To look at what is not there would make it be there.)
                 if (!((set, "echo", "cpu", r) in value) || !((set, server, "cpu", r) in value)) {
@@ -110,6 +109,7 @@ function read_run(set, server,   round, wrong) {
     }
     round = field("round") + 0
     remember("set", set)
+    remember("measured", server)
     set_value(set, server, "cpu", round, field("cpu") + (apart ? field("softirq") : 0))
     set_value(set, server, "user", round, field("user"))
     set_value(set, server, "system", round, field("system"))
@@ -117,7 +117,8 @@ function read_run(set, server,   round, wrong) {
     set_value(set, server, "qps", round, field("qps") / 1000)
     set_value(set, server, "busy", round, field("busy") * 100)
     set_value(set, server, "wait", round, field("wait") * 100)
-    wrong = field("lost") + field("bad_question") + field("bad_rcode") + field("empty")
+    wrong = field("lost") + field("bad_question") + field("bad_rcode") + field("empty") + \
+        field("bad_record")
     set_value(set, server, "right", round, field("answered") / (field("answered") + wrong) * 100)
     runs++
     ticks += field("user_by") == "ticks"
@@ -150,6 +151,21 @@ function read_sign(set, server, round,   full) {
     }
 }
 
+# A server that forwards. "forwarded" is the share of questions that came to the upstream.
+function read_proxy(set, server) {
+    read_run(set, server)
+    if (server != "echo" && server != "relay" && !(("forwarder", server) in known)) {
+        remember("forwarder", server)
+        if (server !~ /^(rrdnsd|knot)/) { # those are known from zones
+            peers[++peers[0]] = server
+        }
+    }
+    if (field("answered") > 0) {
+        set_value(set, server, "forwarded", field("round") + 0,
+            field("asked") / field("answered") * 100)
+    }
+}
+
 function read_mixed(set, server, round) {
     remember("mixed", set)
     remember_signer(server)
@@ -178,6 +194,8 @@ $1 == "server" {
         peers[++peers[0]] = field("name")
     }
 }
+$1 == "forwarder" { versions = versions " " field("name") " " field("version") ";" }
+$1 == "proxy" { read_proxy(field("set"), field("server")) }
 $1 == "run" { read_run(field("set"), field("server")) }
 $1 == "grow" { read_run("grow", field("names")); remember("grown", field("names")) }
 $1 == "sign" { read_sign(field("set"), field("server"), field("round") + 0) }
@@ -188,7 +206,7 @@ $1 == "latency" {
     set_value(field("set"), field("server"), "p50", field("round") + 0, field("p50"))
     set_value(field("set"), field("server"), "p99", field("round") + 0, field("p99"))
     set_value(field("set"), field("server"), "lost", field("round") + 0,
-        field("lost") + field("unsent"))
+        field("lost") + field("unsent") + field("bad_record"))
 }
 $1 == "agree" { agrees[field("set"), field("server")] = field("same") "/" field("total") }
 $1 == "load" && field("data") !~ /^big-/ { # those are only for growth
@@ -201,7 +219,10 @@ $1 == "load" && field("data") !~ /^big-/ { # those are only for growth
     set_value("load " field("data"), field("server"), "pss", ++pss_count[field("data"),
         field("server")], field("pss_kib") / 1024)
 }
-$1 == "failed" { remember("data", field("data")); failed[field("data"), field("server")] = 1 }
+$1 == "failed" && field("data") != "proxied" { # there are no zones to load
+    remember("data", field("data"))
+    failed[field("data"), field("server")] = 1
+}
 $1 == "witness" {
     remember("witness", field("by"))
     witness[field("by"), field("server")] = field("qps")

@@ -22,6 +22,8 @@
 //   -E          the server only echoes: answers are matched by ID alone
 //   -p PID      a process of the server (its descendants count too); -C CORE the core it runs on;
 //               -k PID that core's ksoftirqd: their processor time is measured
+//   -P          asks as clients ask a resolver (RD); addresses have to be those that origin.h makes
+//   -O PORT     is also the upstream that origin.h tells of, on ADDRESS and that port (udp)
 //   -F FILE     floods the server beside a fixed rate: -R RATE questions a second of that file,
 //               whatever becomes of them, or 48 open at a time (-R 0, the default)
 //   -B NS       "until" counts from this moment (date +%s%N), not from its own start
@@ -33,7 +35,7 @@
 // The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in
 // which the generator had nothing to do; where it is near 0, the generator is what limits. `self`
 // is the share of time that it had its core, `other` the share that others took on the server's: a
-// run with self < 0.9 or other > 0.1 says little.
+// run with self < 0.9 or other > 0.1 says little. `asked` is what came to it as an upstream.
 //
 // Only loopback addresses are taken: this is no tool to try out on others.
 #include "cpu.h"
@@ -73,6 +75,8 @@ static struct load flood = {
     .timeout = 1000000000U,
 };
 static const char *flood_file; // of -F
+static unsigned origin_port;   // of -O; 0: none
+static struct origin origin;
 static struct cpu_watch watch = {.core = -1};
 static double sample_for;      // seconds of -u
 static int helper_core = -1;   // of -H
@@ -129,7 +133,7 @@ static void read_flood(void)
 static void read_options(int argc, char **argv)
 {
     size_t limit = 0;
-    static const char options[] = "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:Ep:C:k:x:z:S:F:R:";
+    static const char options[] = "m:c:w:f:a:r:l:W:u:B:t:d:n:eDsyH:EPO:p:C:k:x:z:S:F:R:";
     for (int c; (c = getopt(argc, argv, options)) != -1;) {
         switch (c) {
         case 'm':
@@ -188,6 +192,12 @@ static void read_options(int argc, char **argv)
         case 'E':
             load.echo = true;
             break;
+        case 'P':
+            load.forwarded = true;
+            break;
+        case 'O':
+            origin_port = number(optarg, 65535);
+            break;
         case 'p':
             cpu_watch_tree(&watch, (int)number(optarg, 1U << 30));
             break;
@@ -219,7 +229,8 @@ static void read_options(int argc, char **argv)
     }
     if (argc - optind != 3 || load.clients == 0 || load.window == 0 || load.sources == 0 ||
         (load.command != NULL && (load.zone == NULL || load.rate <= 0)) ||
-        (load.rate > 0 && load.mode != MODE_UDP) || (flood_file != NULL && load.rate <= 0)) {
+        ((load.rate > 0 || origin_port > 0) && load.mode != MODE_UDP) ||
+        (flood_file != NULL && load.rate <= 0)) {
         usage();
     }
     load.server.sin_family = AF_INET;
@@ -249,11 +260,12 @@ static void print_tally(double seconds)
     const struct tally *t = &load.tally;
     printf("seconds=%.3f sent=%" PRIu64 " answered=%" PRIu64 " lost=%" PRIu64 " unsent=%" PRIu64
            " late=%" PRIu64 " bad_question=%" PRIu64 " bad_rcode=%" PRIu64 " empty=%" PRIu64
-           " truncated=%" PRIu64 " reconnects=%" PRIu64 " qps=%.0f p50=%.1f p99=%.1f max=%.1f",
+           " bad_record=%" PRIu64 " asked=%" PRIu64 " truncated=%" PRIu64 " reconnects=%" PRIu64
+           " qps=%.0f p50=%.1f p99=%.1f max=%.1f",
            seconds, t->sent, t->answered, t->lost, t->unsent, t->late, t->bad_question,
-           t->bad_rcode, t->empty, t->truncated, t->reconnects, (double)t->answered / seconds,
-           histogram_at(&t->latency, 0.5), histogram_at(&t->latency, 0.99),
-           (double)t->latency.max / 1000);
+           t->bad_rcode, t->empty, t->bad_record, t->asked, t->truncated, t->reconnects,
+           (double)t->answered / seconds, histogram_at(&t->latency, 0.5),
+           histogram_at(&t->latency, 0.99), (double)t->latency.max / 1000);
 }
 
 // Per answer: cpu is all that the server's processes and their core's ksoftirqd took; softirq is
@@ -425,11 +437,25 @@ static int run_rate(void)
     return 0;
 }
 
+static int open_origin(void)
+{
+    struct sockaddr_in at = load.server;
+    at.sin_port = htons((uint16_t)origin_port);
+    if (origin_port > 0) {
+        if (origin_open(&origin, &at, false) != 0) {
+            return -1;
+        }
+        load.origin = &origin;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
     int result = 1;
-    if (clients_make(&load) == 0 && (load.flood == NULL || clients_make(load.flood) == 0)) {
+    if (open_origin() == 0 && clients_make(&load) == 0 &&
+        (load.flood == NULL || clients_make(load.flood) == 0)) {
         if (load.mode == MODE_UNTIL) {
             double took = wait_until_right(&load, watch.pids[0]);
             printf("until=%.4f\n", took);
@@ -439,6 +465,9 @@ int main(int argc, char **argv)
         } else {
             result = run_flat_out();
         }
+    }
+    if (load.origin != NULL) {
+        origin_close(load.origin);
     }
     clients_free(&load);
     clients_free(&flood);

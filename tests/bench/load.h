@@ -3,6 +3,7 @@
 #ifndef RRDNS_BENCH_LOAD_H
 #define RRDNS_BENCH_LOAD_H
 
+#include "origin.h"
 #include "queries.h"
 
 #include <netinet/in.h>
@@ -33,8 +34,10 @@ struct tally {
     uint64_t late;     // an answer to nothing that is open
     uint64_t bad_question;
     uint64_t bad_rcode;
-    uint64_t empty; // neither answer nor authority section
+    uint64_t empty;      // neither answer nor authority section
+    uint64_t bad_record; // not the address that the upstream makes for the name
     uint64_t truncated;
+    uint64_t asked;      // questions that came to this as an upstream
     uint64_t reconnects; // connections that the server ended
     struct histogram latency;
 };
@@ -78,6 +81,7 @@ struct load {
     bool segments;    // UDP_SEGMENT where the kernel has it
     bool yields;      // sleeps where it has nothing to do
     bool echo;        // the server only echoes: ID and QR are all there is to check
+    bool forwarded;   // RD is set, and addresses have to be those of origin.h
     double rate;      // questions a second; 0: as many as come back
     double warm_up;   // seconds
     double seconds;
@@ -87,8 +91,9 @@ struct load {
     struct edns edns;
     struct tally tally;
     struct client *all;
-    uint64_t began;  // when what is waited for was started, in ns since 1970; 0: now
-    uint64_t waited; // ns in which the generator had nothing to do
+    struct origin *origin; // the upstream that this is at the same time; or NULL
+    uint64_t began;        // when what is waited for was started, in ns since 1970; 0: now
+    uint64_t waited;       // ns in which the generator had nothing to do
     // A change to make while it runs, and what shows that it is there.
     const char *command;
     const char *zone;
@@ -126,6 +131,10 @@ void udp_send_run(struct load *load, unsigned n, uint64_t now);
 // The ring of clients with questions open.
 void ring_push(struct load *load, unsigned n);
 void ring_drop(struct load *load, unsigned n);
+
+// Answers what forwarders ask, where this is their upstream: looks at the socket where something came
+// within the last 100 ms, or when it looks at `everyone`. Whether there was anything.
+bool be_upstream(struct load *load, uint64_t now, bool everyone);
 
 // One turn of a generator: whether anything happened. Sends, receives, never sleeps.
 bool udp_turn(struct load *load, uint64_t now, bool everyone);

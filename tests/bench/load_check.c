@@ -185,9 +185,28 @@ size_t ask(struct load *load, struct client *client, unsigned slot, struct bucke
         .question_length = (uint16_t)(question->length - 12U - load->queries.tail),
         .rcode = question->rcode,
     };
+    if (load->forwarded) {
+        out[2] |= 1; // RD
+    }
     client->open++;
     load->tally.sent++;
     return question->length;
+}
+
+// Whether the first record is the address that the upstream makes for the name.
+static bool right_record(const struct slot *slot, const uint8_t *answer, size_t length)
+{
+    static const uint8_t fixed[4] = {0, 1, 0, 1}; // A, IN
+    size_t name_length = slot->question_length - 4U;
+    size_t at = 12U + slot->question_length;
+    at += at < length && answer[at] >= 0xc0 ? 2 : name_length;
+    if (at + 14 > length || memcmp(answer + at, fixed, sizeof fixed) != 0 || answer[at + 8] != 0 ||
+        answer[at + 9] != 4) {
+        return false;
+    }
+    uint32_t address;
+    memcpy(&address, answer + at + 10, sizeof address);
+    return ntohl(address) == origin_address(slot->wire + 12, name_length - 1);
 }
 
 bool check(struct load *load, struct client *client, const uint8_t *answer, size_t length,
@@ -223,6 +242,9 @@ bool check(struct load *load, struct client *client, const uint8_t *answer, size
             tally->truncated++; // right as far as it goes
         } else if (sections == 0 && slot->rcode != ANY_RCODE) {
             tally->empty++;
+            return true;
+        } else if (load->forwarded && slot->rcode == 0 && !right_record(slot, answer, length)) {
+            tally->bad_record++;
             return true;
         }
     }

@@ -123,9 +123,19 @@ static bool receive(struct load *load, unsigned n)
 // `everyone` is for what got lost, and for servers that don't.
 enum { LOOK_AT = 3 };
 
+bool be_upstream(struct load *load, uint64_t now, bool everyone)
+{
+    unsigned asked = 0;
+    if (load->origin != NULL && (everyone || now < load->origin->last + 100000000U)) {
+        asked = origin_turn(load->origin);
+        load->tally.asked += asked;
+    }
+    return asked > 0;
+}
+
 bool udp_turn(struct load *load, uint64_t now, bool everyone)
 {
-    bool any = false;
+    bool any = be_upstream(load, now, everyone);
     for (unsigned n = 0; n < load->clients; n++) {
         if (load->all[n].fd >= 0) {
             break;

@@ -217,7 +217,7 @@ static void collect(struct load *load, int epoll)
 
 static uint64_t lost(const struct tally *tally)
 {
-    return tally->lost + tally->unsent + tally->bad_rcode + tally->empty;
+    return tally->lost + tally->unsent + tally->bad_rcode + tally->empty + tally->bad_record;
 }
 
 // From here on the change is under way: what came before is set aside.
@@ -274,6 +274,7 @@ static void collect_rest(struct load *load, int epoll)
     unsigned open = 1;
     for (uint64_t until = now_ns() + load->timeout; open > 0 && now_ns() < until;) {
         collect(load, epoll);
+        be_upstream(load, now_ns(), true);
         open = 0;
         for (unsigned n = 0; n < load->clients; n++) {
             open += load->all[n].open;
@@ -320,6 +321,7 @@ static void ask_at_rate(struct load *load, struct watcher *watcher, struct chang
             due = now > due + second / 100 ? now : due + interval;
         }
         collect(load, epoll);
+        be_upstream(load, now, true);
         if (load->flood != NULL) {
             flood_turn(load->flood, now);
         }

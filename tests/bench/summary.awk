@@ -17,9 +17,14 @@ function row(what, set, figure, format, sign, limit,   who, text) {
         heading = ""
     }
     text = sprintf("    %-40s %8s %10s %-7s %8s", what, cell(set, "rrdnsd", figure, format),
-        cell(set, who, figure, format), who, limit ? cell(set, "echo", figure, format) : "")
+        cell(set, who, figure, format), without_way(who), limit ? cell(set, "echo", figure, format) : "")
     sub(/ +$/, "", text)
     print text
+}
+
+function without_way(server) {
+    sub(/@.*/, "", server)
+    return server
 }
 
 # The same of rrdnsd's compact denial.
@@ -48,6 +53,8 @@ END {
     row("  100,000 zones", "hosts", "cpu", "%.2f", 1, 1)
     row("  one zone of 1 million names", "big", "cpu", "%.2f", 1, 1)
     sign_row("  signed while asked, answers kept", "sign-hits", "cpu", "%.2f", 1)
+    row("  forwarded, from the cache", "proxy-hits", "cpu", "%.2f", 1, 1)
+    row("  forwarded, new names", "proxy-misses", "cpu", "%.2f", 1, 1)
     head("Signed while asked, a flood of new names, 1000 answers a second")
     sign_row("  a signature for each (compact)", "sign-flood", "full", "%.0f", -1)
     head("TCP, 1000 answers a second")

@@ -62,6 +62,37 @@ function print_signed(set,   i, server) {
     }
 }
 
+# "forwarded" is what the upstream was asked for each answer, "idle" the share of time in which the
+# load generator had nothing to do.
+function print_proxied(set,   i, n, list, server) {
+    printf "\n%s: %s\n", set, set == "proxy-hits" ? "forwarded once, and kept" : \
+        "forwarded, every name a new one (@plain: without its cache)"
+    printf "%-15s %-22s %6s %6s  %-18s %-20s %5s %5s %10s %8s %8s %5s %5s\n", "server", "us/answer",
+        "user", "system", "x limit", "1000 answers/s", "busy%", "right", "forwarded%", "p50 us",
+        "p99 us", "lost", "idle%"
+    n = items["forwarder"]
+    for (i = 1; i <= n; i++) {
+        list[i] = items["forwarder", i]
+    }
+    list[++n] = "relay"
+    list[++n] = "echo"
+    for (i = 1; i <= n; i++) {
+        server = list[i]
+        if (median(set, server, "cpu") == "") {
+            continue
+        }
+        printf "%-15s %-22s %6s %6s  %-18s %-20s %5s %5s %10s %8s %8s %5s %5s\n",
+            server ((set, server) in noisy ? "*" : ""), spread(set, server, "cpu", "%.3f"),
+            plain(set, server, "user", "%.2f"), plain(set, server, "system", "%.2f"),
+            spread(set, server, "times", "%.2f"), spread(set, server, "qps", "%.0f"),
+            plain(set, server, "busy", "%.0f"),
+            server == "echo" ? "" : plain(set, server, "right", "%.1f"),
+            server == "echo" ? "" : plain(set, server, "forwarded", "%.1f"),
+            plain(set, server, "p50", "%.0f"), plain(set, server, "p99", "%.0f"),
+            plain(set, server, "lost", "%.0f"), plain(set, server, "wait", "%.0f")
+    }
+}
+
 function print_mixed(   m, set, i, server) {
     print "\nsign-mixed: names whose signatures are there, 2,000 a second; beside them nothing, 48" \
         " new names\nat a time, or more new names than anyone signs"
@@ -177,6 +208,8 @@ END {
     for (s = 1; s <= items["set"]; s++) {
         if (items["set", s] ~ /^sign-/) {
             print_signed(items["set", s])
+        } else if (items["set", s] ~ /^proxy-/) {
+            print_proxied(items["set", s])
         } else if (items["set", s] != "grow") {
             print_set(items["set", s])
         }

@@ -104,6 +104,11 @@ function most(set, server, figure,   list, n) {
     return n > 0 ? list[n] : ""
 }
 
+function least(set, server, figure,   list, n) {
+    n = collect(set, server, figure, list)
+    return n > 0 ? list[1] : ""
+}
+
 function grown(   largest, i, m) {
     for (i = 1; i <= items["grown"]; i++) {
         if (items["grown", i] != "echo" && items["grown", i] + 0 > largest + 0) {
@@ -177,6 +182,23 @@ function signed(   ways, w, m) {
     }
 }
 
+# Of both sets, what was asked flat out and at a fixed rate.
+function proxied(   relay, s, sets) {
+    relay = median("proxy-misses", "relay", "times")
+    at_most("proxy-hits: CPU per answer, at most 1.10 x the limit",
+        median("proxy-hits", "rrdnsd", "times"), 1.10, "%.3f x")
+    at_most("proxy-misses: CPU per answer, at most 2.4 x the limit",
+        median("proxy-misses", "rrdnsd", "times"), 2.4, "%.3f x",
+        relay == "" ? "" : sprintf(" (a bare relay: %.3f x)", relay))
+    split("proxy-hits proxy-misses", sets, " ")
+    for (s = 1; s <= 2; s++) {
+        at_least("  " sets[s] ": right answers, per cent: all", least(sets[s], "rrdnsd", "right"),
+            100, "%.3f")
+        at_most("  " sets[s] ": lost at a fixed rate: none", most(sets[s], "rrdnsd", "lost"), 0,
+            "%d")
+    }
+}
+
 END {
     count_times()
     print "\ntargets: medians of this run"
@@ -201,6 +223,7 @@ END {
     restart("hosts", "100,000 zones")
     restart("big10", "10M names")
     signed()
+    proxied()
     if (no_images != "") {
         print "  (" no_images ")"
     }

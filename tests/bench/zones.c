@@ -6,6 +6,7 @@
 //   tld     NUMBER delegations (1,000,000), 4 in 10 signed, half with servers in the zone
 //   hosts   NUMBER zones (100,000) of seven records
 //   big     one zone with NUMBER names (1,000,000)
+//   proxied no zone: questions for NUMBER names (4,000) and for new ones, to be forwarded
 //
 // writes DIRECTORY/zones/NAME.zone; DIRECTORY/zones-plain/NAME, the same file or, for tld, the
 // zone without DS records, for a server (gdnsd) that wants the one and takes none of the other;
@@ -401,13 +402,28 @@ static void big(uint64_t number, uint64_t questions)
     done(out);
 }
 
+// None of RFC 6761's names, which resolvers answer themselves.
+static void proxied(uint64_t number)
+{
+    char name[64];
+    FILE *hits = create("", "hits.q");
+    FILE *out = create("", "misses.q");
+    for (uint64_t n = 0; n < number; n++) {
+        fprintf(hits, "www.%s.rrdns.example A\n", label(n, name));
+        fprintf(out, "????????????.%s.rrdns.example A\n", name);
+    }
+    done(hits);
+    done(out);
+}
+
 int main(int argc, char **argv)
 {
     const char *set = argc > 1 ? argv[1] : "";
     uint64_t number = argc > 3 ? strtoull(argv[3], NULL, 10) : 0;
     uint64_t questions = argc > 4 ? strtoull(argv[4], NULL, 10) : 500000;
     if (argc < 3 || argc > 5 || questions == 0) {
-        fprintf(stderr, "usage: zones small|tld|hosts|big DIRECTORY [NUMBER [QUESTIONS]]\n");
+        fprintf(stderr,
+                "usage: zones small|tld|hosts|big|proxied DIRECTORY [NUMBER [QUESTIONS]]\n");
         return 2;
     }
     directory = argv[2];
@@ -422,6 +438,8 @@ int main(int argc, char **argv)
         hosts(number > 0 ? number : 100000, questions);
     } else if (strcmp(set, "big") == 0) {
         big(number > 0 ? number : 1000000, questions);
+    } else if (strcmp(set, "proxied") == 0) {
+        proxied(number > 0 ? number : 4000);
     } else {
         fprintf(stderr, "zones: there is no set \"%s\"\n", set);
         return 2;
