@@ -236,7 +236,8 @@ static void remember_failure(struct proxy *proxy, const struct transaction *t,
                             .ede = answer->ede,
                             .ttl = UINT32_MAX};
     bool asked = t->attempts > 0;
-    if (asked && has_cache(proxy, t) && !proxy_cache_failed(routes->cache, &t->question, now_s(proxy))) {
+    if (asked && has_cache(proxy, t) &&
+        !proxy_cache_failed(routes->cache, &t->question, &routes->times, now_s(proxy))) {
         proxy_cache_put(routes->cache, &t->question, &r, &routes->times, now_s(proxy), t->epoch);
     }
 }

@@ -298,20 +298,21 @@ static bool wants_prefetch(const struct look *look, unsigned hits, const struct 
 
 /*
  * Marks what was read as used. Hits are counted to 3, so that what is asked for all the time is
- * not written to all the time. Returns whether the caller is the one to fetch it anew.
+ * not written to all the time. Returns whether the caller is to fetch it anew.
  */
 static bool mark_used(set_word *word, const struct look *look, const struct cache_times *times,
                       uint32_t now)
 {
     uint64_t marks = look->marks, before = marks;
     marks += state_hits(marks) < STATE_HITS;
-    bool refresh =
-        (look->state == PROXY_CACHE_STALE || wants_prefetch(look, state_hits(marks), times, now)) &&
-        state_may_retry(marks, now);
-    if (refresh) {
+    bool may = state_may_retry(marks, now);
+    bool ahead = look->state == PROXY_CACHE_FRESH && may &&
+                 wants_prefetch(look, state_hits(marks), times, now);
+    if (ahead) {
         marks = state_retry_at(marks, now + PROXY_CACHE_RETRY);
     }
-    return marks != before && atomic_compare_exchange_strong(word, &before, marks) && refresh;
+    bool marked = marks != before && atomic_compare_exchange_strong(word, &before, marks);
+    return look->state == PROXY_CACHE_STALE ? may : ahead && marked;
 }
 
 static bool unchanged(const struct proxy_set *set, uint64_t sequence)
@@ -346,6 +347,23 @@ enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
         }
     }
     return PROXY_CACHE_NONE;
+}
+
+bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *question,
+                        const struct cache_times *times, uint32_t now)
+{
+    struct proxy_set *set = set_of(cache, question->hash);
+    const set_word *entry;
+    size_t words;
+    int slot = find_slot(set, question, &entry, &words);
+    if (slot == SET_NO_SLOT) {
+        return false;
+    }
+    set_word *word = &set->word[SET_STATES + slot];
+    uint64_t marks = set_load(word);
+    /* Where the set is being changed, the mark may be lost or be another's: one try more, or less. */
+    atomic_compare_exchange_strong(word, &marks, state_retry_at(marks, now + PROXY_CACHE_RETRY));
+    return state_of(marks, now, times->stale) != PROXY_CACHE_NONE;
 }
 
 /* --- writing --- */

@@ -63,9 +63,12 @@ struct proxy_found {
     uint16_t counts[3];
     size_t size;  /* octets of the body */
     bool fits;    /* it was written */
-    bool refresh; /* to be fetched anew: it is stale, or fresh but asked for so often and so
-                           near its end that it should be. Told to one caller in PROXY_CACHE_RETRY
-                           seconds */
+    /*
+     * To be fetched anew. Stale: unless that failed in the last PROXY_CACHE_RETRY seconds; told to
+     * everyone, since who asks next joins who asks already. Fresh: asked for so often and so near
+     * its end that it should be; told to one caller in PROXY_CACHE_RETRY seconds.
+     */
+    bool refresh;
     int32_t ede;  /* of the reply, or -1 */
 };
 
@@ -94,6 +97,11 @@ bool proxy_cache_put(struct proxy_cache *cache, const struct proxy_question *que
                      const struct reply *r, const struct cache_times *times, uint32_t now,
                      uint64_t epoch);
 uint64_t proxy_cache_epoch(const struct proxy_cache *cache);
+
+/* Fetching it anew failed: stale answers are good for PROXY_CACHE_RETRY seconds without trying
+ * again. Returns whether there is an entry, fresh or stale. */
+bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *question,
+                        const struct cache_times *times, uint32_t now);
 
 /*
  * Throws away all entries at and below a name (NULL: all), for all types, flags and groups. Not on
