@@ -246,18 +246,28 @@ static bool told(const char *name, uint32_t now)
     return found.refresh;
 }
 
-START_TEST(retry_told_once)
+/* Whether what failed to be fetched leaves an entry. */
+static bool failed(const char *name, uint32_t now)
+{
+    return proxy_cache_failed(cache, about(name, RRTYPE_A), &times, now);
+}
+
+START_TEST(retried_unless_it_failed)
 {
     ck_assert(put_a("www.example.", 100, NOW));
     ck_assert(!told("www.example.", NOW + 80));
+    ck_assert(!failed("none.example.", NOW + 80));
     for (uint32_t now = NOW + 100; now < NOW + 1000; now += PROXY_CACHE_RETRY) {
         ck_assert(told("www.example.", now));
+        ck_assert(told("www.example.", now)); /* who asks now joins who asks already */
+        ck_assert(failed("www.example.", now));
         ck_assert(!told("www.example.", now));
         ck_assert(!told("www.example.", now + PROXY_CACHE_RETRY - 1));
     }
     ck_assert(put_a("www.example.", 100, NOW + 1000));
     ck_assert(!told("www.example.", NOW + 1099 - 20));
     ck_assert(told("www.example.", NOW + 1100));
+    ck_assert(!failed("www.example.", NOW + 1100 + times.stale));
 }
 END_TEST
 
@@ -387,7 +397,7 @@ int main(void)
     tcase_add_test(unit.tests, ends_the_one_before);
     tcase_add_test(unit.tests, negative);
     tcase_add_test(unit.tests, stale);
-    tcase_add_test(unit.tests, retry_told_once);
+    tcase_add_test(unit.tests, retried_unless_it_failed);
     tcase_add_test(unit.tests, prefetch_told_once);
     tcase_add_test(unit.tests, failures);
     tcase_add_test(unit.tests, flushed_below);
