@@ -23,7 +23,8 @@ enum {
     PROXY_CACHE_SIZE_MIN = 1 << 20,
     PROXY_CACHE_STALE_TTL = 30,  /* TTL of records past their time (RFC 8767 section 4) */
     PROXY_CACHE_RETRY = 30,      /* seconds that a failed refresh is not tried again, likewise */
-    PROXY_CACHE_FAILURE_TTL = 1, /* seconds that a failure is kept (RFC 9520 section 3.2) */
+    PROXY_CACHE_FAILURE_TTL = 2, /* seconds, and so one at least, that a failure is kept (RFC 9520
+                                    section 3.2) */
 };
 
 /* What else but the name an entry is for. */
