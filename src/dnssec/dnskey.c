@@ -344,17 +344,24 @@ static bool same_public(const struct dnskey *key, const struct dnskey_private *n
                0;
 }
 
-int dnskey_set_private(struct dnskey *key, const struct dnskey_private *numbers,
-                       const char **reason)
+/*
+ * With secret_end, around all that makes a private key, its first signature included, with which an
+ * RSA key makes itself what it keeps. Not for ECDSA: OpenSSL has its numbers in secret memory by
+ * itself, and the rest of a key would take ten times the room there.
+ */
+static void keep_secret(const struct dnskey_kind *kind)
 {
-    const struct dnskey_kind *kind = dnskey_kind(key->algorithm);
+    if (kind->family != DNSKEY_FAMILY_ECDSA) {
+        secret_begin();
+    }
+}
+
+/* Makes the private part and proves it: 0, RR_EINVAL, RR_ENOMEM. */
+static int make_private(struct dnskey *key, const struct dnskey_kind *kind,
+                        const struct dnskey_private *numbers)
+{
     EVP_PKEY *private = NULL;
     int error;
-    if (!numbers_fit(kind, numbers)) {
-        *reason = "a number is not there, or has not the length that the algorithm asks for";
-        return RR_EINVAL;
-    }
-    *reason = "the private part does not belong to the public key";
     if (kind->family == DNSKEY_FAMILY_RSA) {
         error = same_public(key, numbers) ? rsa_private(numbers, &private) : RR_EINVAL;
     } else if (kind->family == DNSKEY_FAMILY_ECDSA) {
@@ -370,9 +377,26 @@ int dnskey_set_private(struct dnskey *key, const struct dnskey_private *numbers,
     if (error != RR_OK) {
         EVP_PKEY_free(private);
         key->private = NULL;
-        error = error == RR_EINVAL && secret_is_full() ? RR_ENOMEM : error;
     }
     return error;
+}
+
+int dnskey_set_private(struct dnskey *key, const struct dnskey_private *numbers,
+                       const char **reason)
+{
+    const struct dnskey_kind *kind = dnskey_kind(key->algorithm);
+    if (!numbers_fit(kind, numbers)) {
+        *reason = "a number is not there, or has not the length that the algorithm asks for";
+        return RR_EINVAL;
+    }
+    *reason = "the private part does not belong to the public key";
+    keep_secret(kind);
+    int error = make_private(key, kind, numbers);
+    if (!secret_end()) {
+        dnskey_clear(key);
+        return RR_ENOMEM;
+    }
+    return error == RR_EINVAL && secret_is_full() ? RR_ENOMEM : error;
 }
 
 static int get_number(const EVP_PKEY *private, const char *name, size_t width,
@@ -480,6 +504,25 @@ static bool write_public(struct wire_writer *out, const struct dnskey_kind *kind
     }
 }
 
+/* Private part and RDATA of a key that has owner and times: 0, or RR_ENOMEM. */
+static int make_key(struct dnskey *key, const struct dnskey_kind *kind, uint16_t flags)
+{
+    struct wire_writer out = wire_writer_init(key->rdata, sizeof key->rdata);
+    wire_write_u16(&out, flags);
+    wire_write_u8(&out, PROTOCOL);
+    wire_write_u8(&out, kind->algorithm);
+    key->private = generate(kind);
+    if (key->private == NULL || !write_public(&out, kind, key->private) || out.failed) {
+        ERR_clear_error();
+        return RR_ENOMEM;
+    }
+    key->flags = flags;
+    key->algorithm = kind->algorithm;
+    key->rdata_size = (uint16_t)out.pos;
+    key->tag = dnskey_tag(key->rdata, out.pos);
+    return RR_OK;
+}
+
 int dnskey_generate(const uint8_t *owner, uint16_t flags, uint8_t algorithm, struct dnskey *key)
 {
     const struct dnskey_kind *kind = dnskey_kind(algorithm);
@@ -487,20 +530,12 @@ int dnskey_generate(const uint8_t *owner, uint16_t flags, uint8_t algorithm, str
     if (kind == NULL) {
         return RR_EINVAL;
     }
-    struct wire_writer out = wire_writer_init(key->rdata, sizeof key->rdata);
-    wire_write_u16(&out, flags);
-    wire_write_u8(&out, PROTOCOL);
-    wire_write_u8(&out, algorithm);
-    key->private = generate(kind);
-    if (key->private == NULL || !write_public(&out, kind, key->private) || out.failed) {
-        ERR_clear_error();
-        return RR_ENOMEM;
+    keep_secret(kind);
+    int error = make_key(key, kind, flags);
+    if (error == RR_OK && kind->family == DNSKEY_FAMILY_RSA) {
+        error = prove(key);
     }
-    key->flags = flags;
-    key->algorithm = algorithm;
-    key->rdata_size = (uint16_t)out.pos;
-    key->tag = dnskey_tag(key->rdata, out.pos);
-    return RR_OK;
+    return secret_end() ? error : RR_ENOMEM;
 }
 
 /* ---- DS ---- */

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "dnssec/dnskey.h"
 #include "dnssec/dnskey_evp.h"
+#include "dnssec/secret.h"
 
 enum {
     DIGEST_MAX = 64,
@@ -178,11 +179,30 @@ static bool sign_digest(struct dnskey_signer *signer, const uint8_t *data, size_
                  : room == signer->signature_size;
 }
 
+/* What OpenSSL calculates with, for each signature anew, tells as much as the key itself. Where the
+ * room for secrets does not suffice it is in ordinary memory, for less than a millisecond. */
+static bool sign_rsa(struct dnskey_signer *signer, const uint8_t *data, size_t size,
+                     uint8_t *signature)
+{
+    secret_begin();
+    bool good = sign_digest(signer, data, size, signature);
+    secret_end();
+    return good;
+}
+
 int dnskey_sign(struct dnskey_signer *signer, const uint8_t *data, size_t size, uint8_t *signature)
 {
-    bool good = signer->kind->family == DNSKEY_FAMILY_EDDSA
-                    ? sign_eddsa(signer, data, size, signature)
-                    : sign_digest(signer, data, size, signature);
+    bool good;
+    switch (signer->kind->family) {
+    case DNSKEY_FAMILY_RSA:
+        good = sign_rsa(signer, data, size, signature);
+        break;
+    case DNSKEY_FAMILY_ECDSA:
+        good = sign_digest(signer, data, size, signature);
+        break;
+    default:
+        good = sign_eddsa(signer, data, size, signature);
+    }
     if (!good) {
         ERR_clear_error();
         return RR_ENOMEM;

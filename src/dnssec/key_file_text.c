@@ -401,7 +401,7 @@ int keyfile_parse_private(const char *path, const char *data, size_t size, struc
         error = finish(&text);
     }
     if (error == RR_ENOMEM) {
-        diag_fault(diag, path, 0, "%s", rr_strerror(error));
+        diag_fault(diag, path, 0, "%s", secret_strerror(error));
     }
     secret_free(text.numbers, sizeof *text.numbers);
     return error;

@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "dnssec/key_file.h"
 #include "dnssec/keyset_list.h"
+#include "dnssec/secret.h"
 #include "zone/source.h"
 
 enum {
@@ -375,7 +376,7 @@ static void tell_make(const char *path, const uint8_t *zone, int error, struct d
     char name[NAME_MAX_TEXT];
     name_to_text(zone, name);
     diag_fault(diag, path, 0, "no key can be made for %s: %s", name,
-               error == RR_EIO ? strerror(errno) : rr_strerror(error));
+               error == RR_EIO ? strerror(errno) : secret_strerror(error));
 }
 
 int keyset_make(const char *path, const uint8_t *zone, uint8_t algorithm, int64_t now,

@@ -1,7 +1,9 @@
 /*
  * Memory for private keys: not swapped out where the system allows to lock it, in no core dump,
- * wiped before it is given back. Not all of it for RSA keys that are read from files: OpenSSL makes
- * their numbers in ordinary memory, where they are wiped but may come into a core dump.
+ * wiped before it is given back. That holds for the keys themselves, in all forms that OpenSSL makes
+ * of them, and for what is read and written (tests/unit/test_secret.c looks for them in all that
+ * would be dumped). It does not hold for what a signature under way has in registers, on its
+ * thread's stack and, for ECDSA and EdDSA, in numbers that OpenSSL makes for the moment.
  */
 #ifndef RRDNS_DNSSEC_SECRET_H
 #define RRDNS_DNSSEC_SECRET_H
@@ -17,8 +19,21 @@
  */
 int secret_init(void);
 
+/*
+ * All that OpenSSL allocates in this thread between the two is of that memory, too: also what it
+ * would put elsewhere, such as the numbers of an RSA key. Where there is no room it is of ordinary
+ * memory as else, and secret_end returns false. What the calls between have left on the stack is
+ * overwritten, too. Not to be nested; without secret_init, or where OpenSSL was used before that,
+ * they only do the latter.
+ */
+void secret_begin(void);
+bool secret_end(void);
+
 /* Whether there is no room for another key: OpenSSL's errors do not tell. */
 bool secret_is_full(void);
+
+/* As rr_strerror, but RR_ENOMEM says so where there is no room for another key. */
+const char *secret_strerror(int error);
 
 /* Zeroed memory for texts and numbers on their way in or out, or NULL. */
 void *secret_alloc(size_t size);
