@@ -211,6 +211,36 @@ static int sign(struct loader_item *item, struct keyset *keyset, int64_t now)
     return error;
 }
 
+/*
+ * Whether the zone can be signed here, which none can that has signatures of its own: told where it
+ * can't. All names are looked at, once for each version that is loaded.
+ */
+static bool is_unsigned(struct loader_item *item)
+{
+    const struct zone *zone = item->outcome == LOADER_LOADED ? item->zone : item->served;
+    const struct node *node = NULL;
+    if (item->outcome == LOADER_LOADED || item->entry->signing == NULL) {
+        node = zone_first(zone);
+        while (node != NULL && node_rrset(node, RRTYPE_RRSIG) == NULL) {
+            node = zone_next(zone, node);
+        }
+    }
+    if (node == NULL) {
+        return true;
+    }
+    uint8_t name[NAME_MAX_OCTETS];
+    char text[NAME_MAX_TEXT] = "its apex";
+    if ((node->flags & NODE_APEX) == 0) {
+        node_name(zone, node, name);
+        name_to_text(name, text);
+    }
+    diag_fault(&item->diag, item->file, 0,
+               "the zone is signed already (%s has RRSIG records), so it can't have the dnssec "
+               "policy \"%s\"",
+               text, item->policy->policy.name);
+    return false;
+}
+
 void loader_sign(struct loader_item *item, int64_t now)
 {
     bool serves = item->outcome == LOADER_LOADED || item->outcome == LOADER_UNCHANGED;
@@ -221,12 +251,7 @@ void loader_sign(struct loader_item *item, int64_t now)
         item->resigned = item->entry->signing != NULL;
         return;
     }
-    const struct zone *zone = item->outcome == LOADER_LOADED ? item->zone : item->served;
-    if (node_rrset(zone_first(zone), RRTYPE_RRSIG) != NULL) {
-        diag_fault(&item->diag, item->file, 0,
-                   "the zone is signed already (its apex has RRSIG records), so it can't have the "
-                   "dnssec policy \"%s\"",
-                   item->policy->policy.name);
+    if (!is_unsigned(item)) {
         fail(item);
         return;
     }

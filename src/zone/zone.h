@@ -145,7 +145,7 @@ struct zone_overlay {
 /*
  * Whether a type that stands at the node is passed over where there is an overlay: what is made of
  * keys at the apex, and signatures and denials anywhere, are never the file's own. (Such a file is
- * a signed one that something was cut out of.)
+ * a signed one that something was cut out of; one that has signatures left gets no overlay.)
  */
 bool zone_overlay_hides(const struct node *node, uint16_t type);
 

@@ -409,6 +409,36 @@ START_TEST(signed_already)
 }
 END_TEST
 
+/* Signatures anywhere make it a signed zone, also where nobody would be answered with them. */
+START_TEST(signed_away_from_the_apex)
+{
+    static const struct {
+        const char *records, *name;
+    } stray[] = {
+        {"z.deep RRSIG A 13 4 3600 20300101000000 20200101000000 1 compact.example. AAAA",
+         "z.deep.compact.example."},
+        {"cut NS ns.cut\nns.cut A 192.0.2.1\n"
+         "ns.cut RRSIG A 13 4 3600 20300101000000 20200101000000 1 compact.example. AAAA",
+         "ns.cut.compact.example."},
+    };
+    write_version(COMPACT, 13, "");
+    expect_reload(1, 0);
+    for (unsigned i = 0; i < 2; i++) {
+        size_t log = daemon_log_size(&server);
+        write_version(COMPACT, 14 + i, stray[i].records);
+        expect_reload(0, 1);
+        ck_assert(daemon_logs(&server, log,
+                              format_text("the zone is signed already (%s has RRSIG records), so "
+                                          "it can't have the dnssec policy \"compact\"",
+                                          stray[i].name)));
+        expect_serial(COMPACT, 13);
+    }
+    write_version(COMPACT, 16, "");
+    expect_reload(1, 0);
+    expect_serial(COMPACT, 16);
+}
+END_TEST
+
 START_TEST(key_for_all_to_read)
 {
     const char *path = format_text("%s/%s.private", zones[NSEC].dir, zones[NSEC].ksk);
@@ -507,6 +537,7 @@ static Suite *suite(void)
     tcase_add_test(t, chain_makes_a_zone);
     tcase_add_test(t, signatures_survive);
     tcase_add_test(t, signed_already);
+    tcase_add_test(t, signed_away_from_the_apex);
     tcase_add_test(t, key_for_all_to_read);
     tcase_add_test(t, no_directory_of_keys);
     tcase_add_test(t, policies_come_and_go);
