@@ -21,6 +21,9 @@ enum {
     KEYFILE_TIME_MAX = 15,                           /* "YYYYMMDDHHMMSS" and the NUL */
 };
 
+/* In names of files that are written, where the file system has none without names. */
+#define KEYFILE_UNFINISHED ".unfinished-"
+
 /* "K<zone>" to text (KEYFILE_NAME_MAX). Returns the length. */
 size_t keyfile_prefix(const uint8_t *zone, char *text);
 
@@ -67,8 +70,9 @@ int keyfile_read(const char *path, struct dnskey *key, struct diag *diag);
 
 /*
  * Writes both files of a key that has a private part into directory: .private with mode 0600, .key
- * with 0644, both whole or not at all, and never over a file that is there. Returns 0; RR_EEXIST
- * where there is such a file; RR_EIO with errno set; RR_ENOMEM.
+ * with 0644, both whole or not at all, and never over a file that is there. Killed, it may leave a
+ * .private file without its .key file, never the other way round. Returns 0; RR_EEXIST where there
+ * is such a file; RR_EIO with errno set; RR_ENOMEM.
  */
 int keyfile_write(const char *directory, const struct dnskey *key);
 

@@ -1,7 +1,11 @@
 /*
- * Writing keys. Each file is written under another name, synced, and then linked to its own, which
- * fails where that is taken: so no key is ever written over, and none is seen half. The .private
- * file comes first: who sees a .key file finds the other one.
+ * Writing keys. Both files are written and synced while they have no name (O_TMPFILE), and then
+ * linked to theirs, which fails where that is taken: so no key is ever written over, and none is
+ * seen half. The .private file comes first, for good: who sees a .key file finds the other one,
+ * whenever this was killed or the power failed. What may be left is a .private file alone, which
+ * nobody reads, and which is told of (keyset.c).
+ *
+ * Where the file system has no files without names they are beside their own, and may be left there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -114,27 +118,68 @@ static void remove_quietly(const char *path)
     errno = saved;
 }
 
-/* Writes data to a file of its own beside path and links it there. */
-static int write_file(const char *path, mode_t mode, const struct wire_writer *data)
+/* A file that has not its name yet. */
+struct unnamed {
+    int file;                    /* open, or -1 */
+    char beside[PATH_ROOM + 32]; /* the name that it has instead; "": none */
+};
+
+/* Opens one in the directory of path: 0 or RR_EIO. */
+static int unnamed_open(const char *directory, const char *path, struct unnamed *made)
 {
-    char beside[PATH_ROOM + 8];
-    snprintf(beside, sizeof beside, "%s.XXXXXX", path);
-    int file = mkostemp(beside, O_CLOEXEC); /* 0600, whatever the umask */
-    if (file < 0) {
-        return RR_EIO;
+    made->beside[0] = '\0';
+    made->file = open(directory, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+    /* It is linked by way of /proc, which may not be there. */
+    if (made->file >= 0 && access("/proc/self/fd", X_OK) != 0) {
+        close(made->file);
+        made->file = -1;
+        errno = EOPNOTSUPP;
     }
-    int error = write_whole(file, data->data, data->pos);
-    if (error == RR_OK && (fchmod(file, mode) != 0 || fsync(file) != 0)) {
+    if (made->file < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+        snprintf(made->beside, sizeof made->beside, "%s%sXXXXXX", path, KEYFILE_UNFINISHED);
+        made->file = mkostemp(made->beside, O_CLOEXEC); /* 0600, whatever the umask */
+        if (made->file < 0) {
+            made->beside[0] = '\0';
+        }
+    }
+    return made->file >= 0 ? RR_OK : RR_EIO;
+}
+
+static void unnamed_close(struct unnamed *made)
+{
+    int saved = errno;
+    if (made->file >= 0) {
+        close(made->file);
+    }
+    if (made->beside[0] != '\0') {
+        unlink(made->beside);
+    }
+    errno = saved;
+}
+
+/* Writes data to such a file, safe on disk: 0 or RR_EIO. */
+static int unnamed_write(const char *directory, const char *path, mode_t mode,
+                         const struct wire_writer *data, struct unnamed *made)
+{
+    int error = unnamed_open(directory, path, made);
+    if (error == RR_OK) {
+        error = write_whole(made->file, data->data, data->pos);
+    }
+    if (error == RR_OK && (fchmod(made->file, mode) != 0 || fsync(made->file) != 0)) {
         error = RR_EIO;
     }
-    if (close(file) != 0 && error == RR_OK) {
-        error = RR_EIO;
-    }
-    if (error == RR_OK && link(beside, path) != 0) {
-        error = errno == EEXIST ? RR_EEXIST : RR_EIO;
-    }
-    remove_quietly(beside);
     return error;
+}
+
+/* Gives it its name: 0, RR_EEXIST, RR_EIO. */
+static int unnamed_link(const struct unnamed *made, const char *path)
+{
+    char from[64];
+    snprintf(from, sizeof from, "/proc/self/fd/%d", made->file);
+    int done = made->beside[0] != '\0'
+                   ? link(made->beside, path)
+                   : linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW);
+    return done == 0 ? RR_OK : errno == EEXIST ? RR_EEXIST : RR_EIO;
 }
 
 static int sync_directory(const char *path)
@@ -147,26 +192,47 @@ static int sync_directory(const char *path)
     return error;
 }
 
+/* Links both files, the private one for good before the other one is there. */
+static int link_both(const char *directory, const struct unnamed *private,
+                     const char *private_path, const struct unnamed *public,
+                     const char *public_path)
+{
+    int error = unnamed_link(private, private_path);
+    if (error != RR_OK) {
+        return error;
+    }
+    error = sync_directory(directory);
+    if (error == RR_OK) {
+        error = unnamed_link(public, public_path);
+    }
+    if (error != RR_OK) {
+        remove_quietly(private_path);
+        return error;
+    }
+    return sync_directory(directory);
+}
+
 static int write_both(const char *directory, const struct dnskey *key,
                       const struct wire_writer *public, const struct wire_writer *private)
 {
     char name[KEYFILE_NAME_MAX], public_path[PATH_ROOM], private_path[PATH_ROOM];
+    struct unnamed public_file = {.file = -1}, private_file = {.file = -1};
     keyfile_name(key, name);
     if (snprintf(public_path, PATH_ROOM, "%s/%s.key", directory, name) >= PATH_ROOM ||
         snprintf(private_path, PATH_ROOM, "%s/%s.private", directory, name) >= PATH_ROOM) {
         errno = ENAMETOOLONG;
         return RR_EIO;
     }
-    int error = write_file(private_path, 0600, private);
-    if (error != RR_OK) {
-        return error;
+    int error = unnamed_write(directory, private_path, 0600, private, &private_file);
+    if (error == RR_OK) {
+        error = unnamed_write(directory, public_path, 0644, public, &public_file);
     }
-    error = write_file(public_path, 0644, public);
-    if (error != RR_OK) {
-        remove_quietly(private_path);
-        return error;
+    if (error == RR_OK) {
+        error = link_both(directory, &private_file, private_path, &public_file, public_path);
     }
-    return sync_directory(directory);
+    unnamed_close(&private_file);
+    unnamed_close(&public_file);
+    return error;
 }
 
 int keyfile_write(const char *directory, const struct dnskey *key)

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +30,16 @@ enum {
  * Zones may be a hundred thousand with all their keys in one place: looking through that for each
  * zone would be ten thousand million names. So it is read once, and sorted.
  */
+struct names {
+    size_t count, room;
+    char **name; /* sorted once all are there */
+};
+
 struct keyset_directory {
     char *path;
-    size_t count, room;
-    char **name;
+    struct names files;    /* of keys: .key, .dnskey */
+    struct names privates; /* .private */
+    struct names leftover; /* what is of no key: .private alone, unfinished files */
 };
 
 static bool ends_with(const char *text, const char *suffix)
@@ -41,28 +48,92 @@ static bool ends_with(const char *text, const char *suffix)
     return length >= tail && strcmp(text + length - tail, suffix) == 0;
 }
 
-static int add_name(struct keyset_directory *directory, const char *name)
+static int add_name(struct names *names, const char *name)
 {
-    if (directory->count == directory->room) {
-        size_t room = directory->room == 0 ? 64 : 2 * directory->room;
-        char **grown = realloc(directory->name, room * sizeof *grown);
+    if (names->count == names->room) {
+        size_t room = names->room == 0 ? 64 : 2 * names->room;
+        char **grown = realloc(names->name, room * sizeof *grown);
         if (grown == NULL) {
             return RR_ENOMEM;
         }
-        directory->name = grown;
-        directory->room = room;
+        names->name = grown;
+        names->room = room;
     }
     char *copy = strdup(name);
     if (copy == NULL) {
         return RR_ENOMEM;
     }
-    directory->name[directory->count++] = copy;
+    names->name[names->count++] = copy;
     return RR_OK;
+}
+
+static void free_names(struct names *names)
+{
+    for (size_t i = 0; i < names->count; i++) {
+        free(names->name[i]);
+    }
+    free(names->name);
+    *names = (struct names){0};
 }
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void sort_names(struct names *names)
+{
+    if (names->count > 0) {
+        qsort(names->name, names->count, sizeof *names->name, by_name);
+    }
+}
+
+/* The index of the first name that is not before text. */
+static size_t lower_bound(const struct names *names, const char *text)
+{
+    size_t low = 0, high = names->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(names->name[middle], text) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Takes a file's name to where it belongs, if it is of a key: 0 or RR_ENOMEM. */
+static int take_name(struct keyset_directory *directory, const char *name)
+{
+    if (name[0] != 'K') {
+        return RR_OK;
+    }
+    if (ends_with(name, ".key") || ends_with(name, ".dnskey")) {
+        return add_name(&directory->files, name);
+    }
+    if (ends_with(name, ".private")) {
+        return add_name(&directory->privates, name);
+    }
+    return strstr(name, KEYFILE_UNFINISHED) != NULL ? add_name(&directory->leftover, name) : RR_OK;
+}
+
+/* Which .private files have no .key file; the others' names are of no use. */
+static int find_leftover(struct keyset_directory *directory)
+{
+    int error = RR_OK;
+    for (size_t i = 0; i < directory->privates.count && error == RR_OK; i++) {
+        const char *name = directory->privates.name[i];
+        char key[NAME_MAX + 1];
+        snprintf(key, sizeof key, "%.*skey", (int)(strlen(name) - strlen("private")), name);
+        size_t index = lower_bound(&directory->files, key);
+        if (index == directory->files.count || strcmp(directory->files.name[index], key) != 0) {
+            error = add_name(&directory->leftover, name);
+        }
+    }
+    free_names(&directory->privates);
+    sort_names(&directory->leftover);
+    return error;
 }
 
 static int list_names(struct keyset_directory *directory, DIR *from, struct diag *diag)
@@ -74,19 +145,14 @@ static int list_names(struct keyset_directory *directory, DIR *from, struct diag
         if (entry == NULL) {
             break;
         }
-        if (entry->d_name[0] == 'K' &&
-            (ends_with(entry->d_name, ".key") || ends_with(entry->d_name, ".dnskey"))) {
-            error = add_name(directory, entry->d_name);
-        }
+        error = take_name(directory, entry->d_name);
     }
     if (error == RR_OK && errno != 0) {
         diag_fault(diag, directory->path, 0, "%s", strerror(errno));
         error = RR_EIO;
     }
-    if (directory->count > 0) {
-        qsort(directory->name, directory->count, sizeof *directory->name, by_name);
-    }
-    return error;
+    sort_names(&directory->files);
+    return error == RR_OK ? find_leftover(directory) : error;
 }
 
 int keyset_directory_read(const char *path, struct keyset_directory **result, struct diag *diag)
@@ -118,10 +184,9 @@ void keyset_directory_free(struct keyset_directory *directory)
     if (directory == NULL) {
         return;
     }
-    for (size_t i = 0; i < directory->count; i++) {
-        free(directory->name[i]);
-    }
-    free(directory->name);
+    free_names(&directory->files);
+    free_names(&directory->privates);
+    free_names(&directory->leftover);
     free(directory->path);
     free(directory);
 }
@@ -131,35 +196,29 @@ const char *keyset_directory_path(const struct keyset_directory *directory)
     return directory->path;
 }
 
-/* The index of the first name that is not before text. */
-static size_t lower_bound(const struct keyset_directory *directory, const char *text)
-{
-    size_t low = 0, high = directory->count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (strcmp(directory->name[middle], text) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-size_t keyset_directory_keys(const struct keyset_directory *directory, const uint8_t *zone,
-                             const char *const **names)
+/* The names that begin with those of a zone's keys: how many, and the first one's index. */
+static size_t names_of(const struct names *names, const uint8_t *zone, size_t *first)
 {
     char prefix[KEYFILE_NAME_MAX];
     size_t length = keyfile_prefix(zone, prefix);
     prefix[length++] = '+';
     prefix[length] = '\0';
-    size_t first = lower_bound(directory, prefix), end = first;
-    while (end < directory->count && strncmp(directory->name[end], prefix, length) == 0 &&
-           ends_with(directory->name[end], ".key")) {
+    size_t end = *first = lower_bound(names, prefix);
+    while (end < names->count && strncmp(names->name[end], prefix, length) == 0) {
         end++;
     }
-    *names = (const char *const *)directory->name + first;
-    return end - first;
+    return end - *first;
+}
+
+size_t keyset_directory_keys(const struct keyset_directory *directory, const uint8_t *zone,
+                             const char *const **names)
+{
+    size_t first, count = names_of(&directory->files, zone, &first), keys = 0;
+    while (keys < count && ends_with(directory->files.name[first + keys], ".key")) {
+        keys++;
+    }
+    *names = (const char *const *)directory->files.name + first;
+    return keys;
 }
 
 /* The name of the zone's DNSKEY RRset made elsewhere; NULL: there is no such file. */
@@ -168,9 +227,10 @@ static const char *offline_file(const struct keyset_directory *directory, const 
     char name[KEYFILE_NAME_MAX + 8];
     size_t length = keyfile_prefix(zone, name);
     strcpy(name + length, "dnskey"); /* behind the zone's final dot */
-    size_t index = lower_bound(directory, name);
-    bool found = index < directory->count && strcmp(directory->name[index], name) == 0;
-    return found ? directory->name[index] : NULL;
+    const struct names *files = &directory->files;
+    size_t index = lower_bound(files, name);
+    bool found = index < files->count && strcmp(files->name[index], name) == 0;
+    return found ? files->name[index] : NULL;
 }
 
 /* ---- What files look like ---- */
@@ -335,6 +395,21 @@ static int read_keys(const struct keyset_directory *directory, struct keyset *ke
     return error;
 }
 
+/* What was left by who was killed while making a key, which its owner should know of. */
+static void warn_leftover(const struct keyset_directory *directory, const uint8_t *zone,
+                          struct diag *diag)
+{
+    char path[PATH_ROOM];
+    size_t first, count = names_of(&directory->leftover, zone, &first);
+    for (size_t i = first; i < first + count; i++) {
+        const char *name = directory->leftover.name[i];
+        snprintf(path, sizeof path, "%s/%s", directory->path, name);
+        diag_warn(diag, path, 0, "%s, so it is passed over: left where the making of a key was cut "
+                  "short, it may be removed",
+                  ends_with(name, ".private") ? "has no .key file" : "was not finished");
+    }
+}
+
 static int read_offline(const struct keyset_directory *directory, struct keyset *keyset,
                         struct diag *diag)
 {
@@ -357,6 +432,7 @@ int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, i
         return RR_ENOMEM;
     }
     stamp_files(directory, zone, keyset->stamp); /* before they are read */
+    warn_leftover(directory, zone, diag);
     int error = read_keys(directory, keyset, now, diag);
     if (error == RR_OK) {
         error = read_offline(directory, keyset, diag);

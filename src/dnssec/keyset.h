@@ -77,6 +77,7 @@ struct keyset {
 
 /*
  * Reads the zone's keys. Those deleted by `now` are left out. A zone without keys has an empty set.
+ * Files of the zone that are of no key, such as a .private file alone, are warned of.
  * Returns 0, or RR_EINVAL, RR_EIO, RR_ENOMEM, all told in diag.
  */
 int keyset_read(const struct keyset_directory *directory, const uint8_t *zone, int64_t now,
