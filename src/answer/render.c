@@ -140,11 +140,12 @@ static bool write_plain(struct renderer *r, const struct plan_item *item, size_t
     }
     size_t start = r->pos;
     size_t position = 0;
+    /* RDATA in full is at most this longer than it stands in the block. */
+    size_t longer = (size_t)rrtype_compressible(item->rrset->type).count * NAME_MAX_OCTETS;
     while (position < item->rrset->block_size) {
         const uint8_t *head = item->rrset->block + position;
         size_t fixed = name_octets + RECORD_HEAD - 2;
-        /* RDATA in full is at most this longer than it stands in the block. */
-        size_t most = fixed + wire_get_u16(head + 10) + 2u * NAME_MAX_OCTETS;
+        size_t most = fixed + wire_get_u16(head + 10) + longer;
         if (most > r->limit - r->pos - signatures) {
             r->pos = start;
             return false;

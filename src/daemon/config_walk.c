@@ -438,19 +438,51 @@ static void walk_value(struct walk *walk, const struct schema *schema, const jso
     }
 }
 
+/* ---- Text ---- */
+
+/*
+ * Where jansson's lexer gets no memory for the next octet of a string it goes on without it: a
+ * reload would take "127.0.0.1:5300" for "127.0.0.1:53". So what it asks for is watched.
+ */
+static _Thread_local bool short_of_memory;
+
+static void *watched_malloc(size_t size)
+{
+    void *memory = malloc(size);
+    short_of_memory |= memory == NULL;
+    return memory;
+}
+
+/* Reads the document: 0, RR_EINVAL with *json_error, RR_ENOMEM. */
+static int load_text(const char *text, size_t size, json_t **document, json_error_t *json_error)
+{
+    json_set_alloc_funcs(watched_malloc, free);
+    short_of_memory = false;
+    *document = json_loadb(text, size, 0, json_error);
+    if (short_of_memory) {
+        json_decref(*document);
+        return RR_ENOMEM;
+    }
+    return *document != NULL ? RR_OK : RR_EINVAL;
+}
+
 int walk_text(struct walk *walk, const struct schema *schema, const char *text, size_t size)
 {
     size_t faults = walk->diag->faults;
     json_error_t json_error;
     char printable[sizeof json_error.text];
-    json_t *document = json_loadb(text, size, 0, &json_error);
-    if (document == NULL) {
+    json_t *document;
+    int error = load_text(text, size, &document, &json_error);
+    if (error == RR_ENOMEM) {
+        return error;
+    }
+    if (error != RR_OK) {
         size_t line = json_error.line > 0 ? (size_t)json_error.line : 0;
         diag_fault(walk->diag, walk->file, line, "not JSON: %s",
                    text_printable(json_error.text, printable, sizeof printable));
         return RR_EINVAL;
     }
-    int error = json_places_map(text, size, &walk->places);
+    error = json_places_map(text, size, &walk->places);
     if (error == RR_OK) {
         walk_value(walk, schema, document, 0);
         json_places_free(&walk->places);
