@@ -31,6 +31,15 @@ enum {
      * all ask for the longest answer it is 10 ms.
      */
     BATCHES_TURN = 8,
+    /*
+     * Queries of all connections before datagrams have their turn, and signatures that take as long:
+     * hundreds of connections may be ready at once, and each may ask for what has to be signed first.
+     * Measured with 400 connections that keep 256 new names each open: datagrams have their turn each
+     * 0.55 ms (p99 0.83), with p50 of kept answers at 0.8 ms; without this, 1.5 s, and answers were late
+     * or lost.
+     */
+    QUERIES_DATAGRAMS = 4 * SERVE_BATCH,
+    QUERIES_SIGNATURE = SERVE_BATCH / SIGNATURES_A_BATCH,
     /* Room for a message whose length has not come in full: what nearly all queries fit. */
     FIRST_HOLD = 512,
 };
@@ -258,6 +267,7 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
     struct tcp *tcp = client->tcp;
     struct service *service = tcp->service;
     tcp->out.used = 0;
+    tcp->out.cost = 0;
     size_t served = serve_batch(service->serve, service->world, tcp->requests, taken, &tcp->out,
                                 service_time(service_now(service)));
     assert(served > 0); /* an empty buffer has room for any answer */
@@ -277,11 +287,21 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
     return served;
 }
 
+/* After a batch of a connection. */
+static void let_datagrams_in(struct tcp *tcp, size_t served)
+{
+    tcp->since_datagrams += served + QUERIES_SIGNATURE * (size_t)tcp->out.cost;
+    if (tcp->since_datagrams >= QUERIES_DATAGRAMS) {
+        tcp->since_datagrams = 0;
+        tcp->service->datagrams(tcp->service);
+    }
+}
+
 /*
  * Serves the complete messages in buffer and holds what is left over. Where a batch's answers
  * did not fit one write, the queries behind are prepared again; so the next batch is but a little
  * larger than what did fit, else a client that asks for the largest answers would have a batch
- * prepared for each one it gets.
+ * prepared for each one it gets. The same where signatures took the time of several batches.
  */
 static bool serve_queries(struct client *client, const struct buffer *buffer, uint64_t now)
 {
@@ -290,7 +310,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     unsigned batches = 0;
     client->serving = true;
     while (client->state == CLIENT_READING && !client->paused) {
-        if (batches++ == BATCHES_TURN) {
+        if (batches >= BATCHES_TURN) {
             client->state = CLIENT_WRITING; /* goes on here in the next turn */
             break;
         }
@@ -310,11 +330,15 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
         size_t served = serve_some(client, taken, &octets, &answers);
         at += octets;
         most = served < taken ? served + 1 : SERVE_BATCH;
+        batches += 1 + client->tcp->out.cost / SIGNATURES_A_BATCH;
         client->since = now;
         const struct serve_stream *out = &client->tcp->out;
         bool open = write_octets(client, out->data, out->used, now);
         uint64_t end = service_clock(client->tcp->service);
         count(client, COUNTER_latency + counter_latency_bucket(end - now), answers);
+        if (open) {
+            let_datagrams_in(client->tcp, served); /* these may bring it answers from upstream */
+        }
         if (!open || client->broken) {
             return false;
         }

@@ -88,6 +88,7 @@ struct tcp {
     struct client_list neighbourhoods[TCP_NEIGHBOURHOODS]; /* by cell */
     size_t clients;
     bool draining;
+    size_t since_datagrams; /* queries served since these were, a signature counted as several */
     struct buffer in; /* CLIENT_IN octets, for the connection at hand */
     struct serve_stream out;
     struct serve_request requests[SERVE_BATCH];

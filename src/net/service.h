@@ -16,6 +16,9 @@
 struct event_base;
 struct proxy;
 
+/* Signatures, in P-256's costs, that take as long as a batch without any. */
+enum { SIGNATURES_A_BATCH = 6 };
+
 struct service {
     struct event_base *base;
     struct serve *serve;
@@ -23,6 +26,9 @@ struct service {
     struct counters *counters;
     const struct world *world; /* adopted at the top of the turn, not to be kept beyond it */
     uint64_t now;              /* the monotonic clock when last read in this turn; 0: not yet */
+    /* Serves the datagrams that wait: for those whose turns together take longer than a datagram
+     * may wait. */
+    void (*datagrams)(struct service *service);
 };
 
 /* The monotonic clock. */

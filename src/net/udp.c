@@ -32,7 +32,6 @@ enum {
     /* What a short datagram takes of the socket's buffer: 256 octets of it and 512 for the kernel's
      * own. */
     WAITING_OCTETS = 768,
-    SIGNATURES_A_BATCH = 6, /* take as long as a batch without any */
 };
 
 _Static_assert(SLOT >= QUERY_MAX && SLOT >= ANSWER_MAX, "a slot holds any message");

@@ -17,6 +17,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -74,6 +75,17 @@ static void on_datagrams(evutil_socket_t fd, short what, void *context)
     (void)fd;
     (void)what;
     udp_serve(endpoint->worker->udp, endpoint, UDP_TURN);
+}
+
+static void serve_datagrams(struct service *service)
+{
+    struct worker *worker = (struct worker *)((char *)service - offsetof(struct worker, service));
+    struct endpoint *endpoint = TAILQ_FIRST(&worker->endpoints);
+    for (; endpoint != NULL; endpoint = TAILQ_NEXT(endpoint, link)) {
+        if (!endpoint->stream) {
+            udp_serve(worker->udp, endpoint, UDP_TURN);
+        }
+    }
 }
 
 /* Level-triggered events would call us for the waiting connections again and again. */
@@ -399,6 +411,7 @@ struct worker *worker_new(const struct worker_slot *slot, struct publisher *publ
     service->counters = slot->counters;
     service->serve = serve_new(slot->counters, slot->zone_counts);
     service->base = make_base();
+    service->datagrams = serve_datagrams;
     worker->udp = udp_new(service);
     if (service->serve == NULL || service->base == NULL || worker->udp == NULL) {
         worker_end(worker);

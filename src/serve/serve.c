@@ -476,9 +476,12 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
             continue;
         }
         if (request->stream) {
-            if (stream->size - stream->used < SERVE_STREAM_ROOM) {
+            unsigned cost = serve_cost(slot);
+            if (stream->size - stream->used < SERVE_STREAM_ROOM ||
+                (stream->cost > 0 && cost > 0 && stream->cost + cost > SERVE_STREAM_COST)) {
                 return i;
             }
+            stream->cost += cost;
             place_in_stream(request, stream);
         }
         if (slot->forwarded) {

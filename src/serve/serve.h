@@ -24,6 +24,8 @@ enum {
     SERVE_BATCH = 32,
     /* Where an answer over a stream may go must have so much left: length and largest message. */
     SERVE_STREAM_ROOM = 2 + 65535,
+    /* Signatures of one serve_batch for a stream, in P-256's costs: half a millisecond. */
+    SERVE_STREAM_COST = 24,
 };
 
 enum serve_verdict {
@@ -68,9 +70,10 @@ void serve_free(struct serve *serve);
 /*
  * Serves up to SERVE_BATCH requests from `world`. For requests of a stream the answers are
  * appended to `stream` (NULL where no request is of a stream), each after its two octets of
- * length; serving stops before a request for which less than SERVE_STREAM_ROOM is left there.
- * Returns the number of requests served, all of them
- * unless a stream filled up. Counts everything but what only the socket knows.
+ * length; serving stops before a request for which less than SERVE_STREAM_ROOM is left there, and
+ * before one that needs signatures where these would be more than SERVE_STREAM_COST, unless it is
+ * the first. Returns the number of requests served, all of them unless a stream stopped. Counts
+ * everything but what only the socket knows.
  *
  * Datagrams whose answers need fresh signatures are left (SERVE_LATER), so that all others can
  * leave first; answers of streams are signed at once.
@@ -83,6 +86,7 @@ struct serve_stream {
     uint8_t *data;
     size_t used;
     size_t size;
+    unsigned cost; /* of the signatures made, by serve_batch, which adds to it; 0 before */
 };
 size_t serve_batch(struct serve *serve, const struct world *world, struct serve_request *requests,
                    size_t count, struct serve_stream *stream, struct serve_time time);

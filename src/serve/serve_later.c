@@ -24,7 +24,7 @@ void serve_sign_one(struct serve *s, struct slot *slot, uint32_t wall)
     a->requests = NULL;
 }
 
-static unsigned cost_of(const struct slot *slot)
+unsigned serve_cost(const struct slot *slot)
 {
     unsigned cost = 0;
     for (const struct sign_request *r = slot->answer.requests; r != NULL; r = r->next) {
@@ -66,7 +66,7 @@ static unsigned *zone_used(struct serve *s, size_t i)
 static bool settle_within(struct serve *s, size_t i, struct budget *budget, uint32_t wall)
 {
     struct slot *slot = &s->slots[i];
-    if (!budget_take(budget, zone_used(s, i), cost_of(slot))) {
+    if (!budget_take(budget, zone_used(s, i), serve_cost(slot))) {
         return false;
     }
     serve_sign_one(s, slot, wall);
@@ -81,7 +81,7 @@ static void settle_beyond(struct serve *s, const struct world *world, size_t i,
     struct slot *slot = &s->slots[i];
     if (is_known(world, slot, request, wall)) {
         counter_add(s->counters, COUNTER_signing_beyond, 1);
-        budget_overdraw(budget, cost_of(slot));
+        budget_overdraw(budget, serve_cost(slot));
         serve_sign_one(s, slot, wall);
     } else {
         counter_add(s->counters, COUNTER_signing_refused, 1);

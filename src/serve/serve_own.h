@@ -63,6 +63,8 @@ void serve_render_one(struct serve *s, const struct world *world, struct slot *s
 
 /* Makes what an answer needs; where that fails, the plan is an error. */
 void serve_sign_one(struct serve *s, struct slot *slot, uint32_t wall);
+/* What that costs, in P-256 signatures. */
+unsigned serve_cost(const struct slot *slot);
 /* Signs at once what was left so far: its plans are about to be overwritten. */
 void serve_sign_early(struct serve *s, const struct world *world, struct serve_request *requests,
                       size_t count, uint32_t wall);

@@ -613,7 +613,7 @@ START_TEST(stream_stops)
             if (fit == 0 && over == 0) {
                 size = 0;
             }
-            struct serve_stream stream = {octets, 0, size};
+            struct serve_stream stream = {.data = octets, .size = size};
             struct serve_request requests[COUNT];
             for (size_t i = 0; i < COUNT; i++) {
                 requests[i] = (struct serve_request){
@@ -813,7 +813,7 @@ static void check_batch(const struct world *w, const struct ask *asks, size_t co
     size_t room = SERVE_BATCH * (size_t)SERVE_STREAM_ROOM;
     uint8_t *out = malloc(SERVE_BATCH * DATAGRAM), *octets = malloc(room);
     struct serve_request requests[SERVE_BATCH];
-    struct serve_stream stream = {octets, 0, room};
+    struct serve_stream stream = {.data = octets, .size = room};
     for (size_t i = 0; i < count; i++) {
         requests[i] = (struct serve_request){
             .in = asks[i].data,

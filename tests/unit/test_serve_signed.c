@@ -380,6 +380,52 @@ END_TEST
 
 /* ---- Clocks ---- */
 
+/* Over a stream everything is signed, but so much at a time. */
+START_TEST(streams_stop)
+{
+    static const struct {
+        uint8_t algorithm;
+        size_t least, most;
+    } cases[] = {{13, 6, SERVE_STREAM_COST}, {14, 1, 1}};
+    static uint8_t octets[SERVE_BATCH * 4096 + SERVE_STREAM_ROOM];
+    for (size_t c = 0; c < 2; c++) {
+        open_world(DENIAL_COMPACT, cases[c].algorithm);
+        put(0, "example.test.", RRTYPE_SOA);
+        serve_all(1, DESK_WALL); /* the SOA of denials */
+        serve_later(desk.serve, world, requests, 1, 0, DESK_WALL);
+        for (size_t i = 0; i < SERVE_BATCH; i++) {
+            char name[64];
+            snprintf(name, sizeof name, "none%zu.example.test.", i);
+            put(i, name, RRTYPE_A);
+            requests[i] = (struct serve_request){
+                .in = asks[i].data, .in_size = asks[i].size, .peer = desk_client(), .stream = true};
+        }
+        size_t done = 0;
+        while (done < SERVE_BATCH) {
+            struct serve_stream stream = {.data = octets, .size = sizeof octets};
+            size_t served = serve_batch(desk.serve, world, requests + done, SERVE_BATCH - done,
+                                        &stream, desk_time(DESK_WALL));
+            ck_assert_uint_le(served, cases[c].most);
+            ck_assert(served >= cases[c].least || done + served == SERVE_BATCH);
+            ck_assert(stream.cost <= SERVE_STREAM_COST || served == 1);
+            for (size_t i = done; i < done + served; i++) {
+                ck_assert_int_eq(requests[i].verdict, SERVE_SEND);
+                ck_assert_uint_gt(requests[i].out_size, 200);
+            }
+            done += served;
+        }
+        /* What is signed already costs nothing. */
+        struct serve_stream stream = {.data = octets, .size = sizeof octets};
+        ck_assert_uint_eq(
+            serve_batch(desk.serve, world, requests, SERVE_BATCH, &stream, desk_time(DESK_WALL)),
+            SERVE_BATCH);
+        ck_assert_uint_eq(stream.cost, 0);
+        ck_assert_uint_eq(count_of(COUNTER_signing_refused), 0);
+        close_world();
+    }
+}
+END_TEST
+
 START_TEST(clock_jumps)
 {
     static const int64_t jumps[] = {0, YEAR, 0, -YEAR, 0, 13 * 86400, 10 * 86400, 0};
@@ -513,6 +559,7 @@ int main(void)
     tcase_add_test(unit.tests, few_wait_and_all_are_signed);
     tcase_add_test(unit.tests, costs_count);
     tcase_add_test(unit.tests, the_first_is_signed);
+    tcase_add_test(unit.tests, streams_stop);
     tcase_add_test(unit.tests, clock_jumps);
     tcase_add_test(unit.tests, never_without_signatures);
     tcase_add_test(unit.tests, nsec_and_rrsig);
