@@ -77,9 +77,7 @@ static struct transaction *begin(struct proxy *proxy, const struct forward *forw
     t->cache = routes->cache;
     t->epoch = proxy_cache_epoch(routes->cache);
     t->qname_size = forward->client.qname_size;
-    for (size_t i = 0; i < t->qname_size; i++) {
-        t->qname[i] = name_lower(forward->client.qname[i]); /* lengths are below 'A' */
-    }
+    memcpy(t->qname, forward->client.qname, t->qname_size); /* in the case of who asked first */
     proxy_list(proxy, t);
     return t;
 }

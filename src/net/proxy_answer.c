@@ -149,8 +149,7 @@ static void answer_error(struct proxy *proxy, struct waiter *w, const struct rel
 /* Whether the cache is still the one that t's question has its hash from. */
 static bool has_cache(const struct proxy *proxy, const struct transaction *t)
 {
-    const struct routes *routes = settings_of(proxy)->routes;
-    return routes != NULL && routes->cache == t->cache;
+    return t->cache == proxy_cache_of(proxy);
 }
 
 /* All that wait for t, which nobody does any more then. */

@@ -52,8 +52,9 @@ static void mix_case(struct proxy *proxy, uint8_t *name, size_t size)
     uint8_t bits[NAME_MAX_OCTETS / 8 + 1];
     proxy_random_octets(proxy, bits, sizeof bits);
     for (size_t i = 0; i < size; i++) {
-        if (name[i] >= 'a' && name[i] <= 'z' && (bits[i / 8] >> i % 8 & 1) != 0) {
-            name[i] = (uint8_t)(name[i] - 'a' + 'A');
+        uint8_t letter = name_lower(name[i]);
+        if (letter >= 'a' && letter <= 'z') { /* lengths are below */
+            name[i] = (bits[i / 8] >> i % 8 & 1) != 0 ? letter - 'a' + 'A' : letter;
         }
     }
 }

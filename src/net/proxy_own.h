@@ -22,7 +22,8 @@
 enum {
     PROXY_TRANSACTIONS = 16384, /* questions being asked at once, a worker */
     PROXY_WAITERS = 32768,      /* clients waiting for them */
-    PROXY_BUCKETS = 16384,
+    /* Few enough to stay in a core's caches; where all transactions are in use, eight in each. */
+    PROXY_BUCKETS = 2048,
     PROXY_BATCH = 32,           /* messages sent or received at once */
     PROXY_SLOT = 4096 + 64,     /* room for one, see udp.c */
     PROXY_QUERY = 384,          /* the longest that we ask: 12 + 259 + 11 + 44 + 12 */
@@ -179,6 +180,13 @@ struct proxy {
     uint8_t replies[PROXY_BATCH][PROXY_SLOT];
     uint8_t *stream_answer; /* room for the longest, with its length */
 };
+
+/* The cache in use, or NULL where nothing is forwarded any more. */
+static inline const struct proxy_cache *proxy_cache_of(const struct proxy *proxy)
+{
+    const struct routes *routes = proxy->service->world->settings.routes;
+    return routes != NULL ? routes->cache : NULL;
+}
 
 /* ---- proxy_table.c ---- */
 

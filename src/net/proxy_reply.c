@@ -71,7 +71,7 @@ static bool dislikes_edns(const struct attempt *attempt, const struct reply *r)
 static void succeed(struct proxy *proxy, struct transaction *t, const struct reply *r, uint64_t now)
 {
     const struct routes *routes = proxy->service->world->settings.routes;
-    if (routes != NULL && routes->cache == t->cache) {
+    if (t->cache == proxy_cache_of(proxy)) {
         proxy_cache_put(routes->cache, &t->question, r, &routes->times,
                         (uint32_t)(now / 1000000000), t->epoch);
     }
@@ -131,22 +131,64 @@ static void take(struct proxy *proxy, struct attempt *attempt, const struct repl
 
 /* ---- Datagrams ---- */
 
-static void read_one(struct proxy *proxy, struct upstream_socket *socket, const struct mmsghdr *in,
+static void read_one(struct proxy *proxy, struct upstream_socket *socket, const struct reply *r,
                      uint64_t now)
 {
-    struct reply r;
-    if ((in->msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
-        !reply_parse(in->msg_hdr.msg_iov->iov_base, in->msg_len, &r)) {
-        reject(proxy, socket->upstream, COUNTER_proxy_rejected_malformed);
-        return;
-    }
-    struct attempt *attempt = proxy_attempt_of(proxy, socket, r.id);
+    struct attempt *attempt = proxy_attempt_of(proxy, socket, r->id);
     if (attempt == NULL) {
         reject(proxy, socket->upstream, COUNTER_proxy_rejected_id);
-    } else if (!answers(attempt, &r) || has_wrong_cookie(attempt->upstream, &r)) {
+    } else if (!answers(attempt, r) || has_wrong_cookie(attempt->upstream, r)) {
         reject(proxy, socket->upstream, COUNTER_proxy_rejected_question);
     } else {
-        take(proxy, attempt, &r, now);
+        take(proxy, attempt, r, now);
+    }
+}
+
+/* Reads what has come, and leaves out what is no reply. Returns how many are left. */
+static size_t parse_all(struct proxy *proxy, struct upstream_socket *socket, size_t received,
+                        struct reply *replies)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < received; i++) {
+        const struct mmsghdr *in = &proxy->in[i];
+        if ((in->msg_hdr.msg_flags & MSG_TRUNC) != 0 ||
+            !reply_parse(proxy->replies[i], in->msg_len, &replies[count])) {
+            reject(proxy, socket->upstream, COUNTER_proxy_rejected_malformed);
+        } else {
+            count++;
+        }
+    }
+    return count;
+}
+
+/* Has fetched what the replies will be looked at with: their transactions, then who waits for
+ * these, and their places in the cache. */
+static void prefetch_all(struct proxy *proxy, const struct upstream_socket *socket,
+                         const struct reply *replies, size_t count)
+{
+    const struct proxy_cache *cache = proxy_cache_of(proxy);
+    const struct transaction *transactions[PROXY_BATCH];
+    for (size_t i = 0; i < count; i++) {
+        const struct attempt *attempt = proxy_attempt_of(proxy, socket, replies[i].id);
+        transactions[i] = attempt != NULL ? attempt->transaction : NULL;
+        if (transactions[i] != NULL) {
+            __builtin_prefetch(&transactions[i]->waiters);
+            __builtin_prefetch(transactions[i]->qname);
+            __builtin_prefetch(&transactions[i]->question);
+            __builtin_prefetch(&transactions[i]->key);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct transaction *t = transactions[i];
+        if (t != NULL && t->waiters != NULL) {
+            __builtin_prefetch(t->waiters);
+            __builtin_prefetch(&t->waiters->peer);
+            __builtin_prefetch(&t->waiters->asked);
+            __builtin_prefetch(t->waiters->qname);
+        }
+        if (t != NULL && t->cache == cache && cache != NULL) {
+            proxy_cache_prefetch(cache, t->question.hash);
+        }
     }
 }
 
@@ -164,6 +206,7 @@ void proxy_readable(evutil_socket_t fd, short what, void *context)
     struct upstream_socket *socket = context;
     struct upstream *upstream = socket->upstream;
     struct proxy *proxy = socket->context;
+    struct reply replies[PROXY_BATCH];
     uint64_t now = service_clock(proxy->service);
     (void)what;
     upstream->references++; /* both stay while they are read from */
@@ -175,8 +218,10 @@ void proxy_readable(evutil_socket_t fd, short what, void *context)
             refused(proxy, socket, now);
             continue;
         }
-        for (int n = 0; n < received; n++) {
-            read_one(proxy, socket, &proxy->in[n], now);
+        size_t count = received > 0 ? parse_all(proxy, socket, (size_t)received, replies) : 0;
+        prefetch_all(proxy, socket, replies, count);
+        for (size_t n = 0; n < count; n++) {
+            read_one(proxy, socket, &replies[n], now);
         }
         proxy_flush(proxy);
         if (received < PROXY_BATCH) {

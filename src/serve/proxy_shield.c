@@ -56,6 +56,7 @@ struct suffix_guard {
     uint64_t seed[2];
     uint64_t chance; /* for what needs no secrecy */
     unsigned closed; /* suffixes that aren't open, as far as they have been aged */
+    uint32_t quiet;  /* past this tick all labels have gone, if nothing failed since */
     struct suffix table[1u << BUCKETS_LOG][WAYS];
 };
 
@@ -306,11 +307,26 @@ static void note_failure(struct suffix_guard *guard, struct suffix *suffix, uint
     }
 }
 
+/* Where nothing failed for so long that all labels have gone, answers need not be noted. */
+static void forget_all(struct suffix_guard *guard)
+{
+    if (guard->closed != 0) {
+        memset(guard->table, 0, sizeof guard->table);
+        guard->closed = 0;
+    }
+}
+
 void suffix_guard_ended(struct suffix_guard *guard, const uint8_t *symbols, uint16_t size,
                         uint16_t zone_size, bool failed, uint64_t now_ns)
 {
     uint32_t tick = (uint32_t)(now_ns >> TICK_SHIFT);
     struct suffixes suffixes;
+    if (failed) {
+        guard->quiet = tick + (HALVES_MAX << HALVE_SHIFT);
+    } else if ((int32_t)(tick - guard->quiet) > 0) {
+        forget_all(guard);
+        return;
+    }
     find_suffixes(guard, symbols, size, zone_size, &suffixes);
     bool closed = false;
     for (unsigned i = suffixes.count; i-- > 0 && !closed;) {
