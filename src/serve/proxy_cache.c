@@ -135,6 +135,21 @@ void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash)
     __builtin_prefetch(&set->word[24]);
 }
 
+/* Where a tag is found first, which mostly is the entry. */
+void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash)
+{
+    const struct proxy_set *set = set_of(cache, hash);
+    unsigned home = set_home(hash);
+    uint64_t match = set_match(set_load(&set->word[SET_TAGS + home]), set_tag(hash));
+    if (match != 0) {
+        int slot = (int)(home * SET_LANES) + __builtin_ctzll(match) / 16;
+        size_t first = (size_t)(set_lane(set, SET_PLACES, slot) >> 8) * SET_UNIT_WORDS;
+        __builtin_prefetch(&set->word[SET_STATES + slot]);
+        __builtin_prefetch(&set->word[first]);
+        __builtin_prefetch(&set->word[first + 8]);
+    }
+}
+
 static size_t words_of(size_t octets)
 {
     return (octets + 7) / 8;

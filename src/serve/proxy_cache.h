@@ -49,8 +49,10 @@ size_t proxy_cache_size(const struct proxy_cache *cache);
 /* Depends on a secret of the cache's own, so that nobody can aim at a place of it. */
 uint64_t proxy_cache_hash(const struct proxy_cache *cache, const struct proxy_question *question);
 
-/* Has the memory fetched that proxy_cache_find will look at. */
+/* Has the memory fetched that proxy_cache_find will look at first; then, when that is there, what it
+ * will look at next: for many questions at a time. */
 void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash);
+void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash);
 
 enum proxy_cache_state {
     PROXY_CACHE_NONE,

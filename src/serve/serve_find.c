@@ -42,6 +42,21 @@ static bool takes_route(const struct world *world, struct slot *slot, uint32_t p
     return true;
 }
 
+/* Finds which of the questions take a route. */
+static void route_all(const struct world *world, struct slot *const *asking,
+                      const struct sockaddr *const *peers, const uint32_t *positions, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        asking[i]->forwarded = takes_route(world, asking[i], positions[i], peers[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (asking[i]->forwarded) {
+            proxy_cache_prefetch_entry(world->settings.routes->cache,
+                                       asking[i]->forward.question.hash);
+        }
+    }
+}
+
 void serve_locate_all(struct serve *s, const struct world *world,
                        const struct serve_request *requests, size_t count)
 {
@@ -58,10 +73,12 @@ void serve_locate_all(struct serve *s, const struct world *world,
         }
     }
     world_locate_many(world, keys, n, positions);
+    if (world->settings.routes != NULL) {
+        route_all(world, asking, peers, positions, n);
+    }
     for (size_t i = 0; i < n; i++) {
         struct slot *slot = asking[i];
-        if (world->settings.routes != NULL && takes_route(world, slot, positions[i], peers[i])) {
-            slot->forwarded = true;
+        if (slot->forwarded) {
             continue;
         }
         slot->position = serve_choose_zone(world, positions[i], keys[i], slot->query.qtype);

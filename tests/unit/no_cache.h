@@ -20,6 +20,12 @@ void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash)
     ck_abort_msg("the cache is asked");
 }
 
+void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash)
+{
+    (void)cache, (void)hash;
+    ck_abort_msg("the cache is asked");
+}
+
 enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
                                         const struct proxy_question *question,
                                         const struct cache_times *times, uint32_t now, uint8_t *out,
