@@ -250,42 +250,55 @@ size_t render_opt_size(const struct render_edns *edns, int ede)
     return size;
 }
 
-static void write_option(struct wire_writer *w, uint16_t code, const void *data, size_t size)
+/* An option's head, and then its data. Returns where the next one goes. */
+static uint8_t *put_option(uint8_t *at, uint16_t code, const void *data, size_t size)
 {
-    wire_write_u16(w, code);
-    wire_write_u16(w, (uint16_t)size);
-    wire_write_octets(w, data, size);
+    wire_put_u16(at, code);
+    wire_put_u16(at + 2, (uint16_t)size);
+    memcpy(at + OPTION_HEAD, data, size);
+    return at + OPTION_HEAD + size;
+}
+
+static void put_options(uint8_t *at, const struct render_edns *edns, int ede)
+{
+    if (edns->nsid_size > 0) {
+        at = put_option(at, EDNS_NSID, edns->nsid, edns->nsid_size);
+    }
+    if (edns->cookie_size > 0) {
+        at = put_option(at, EDNS_COOKIE, edns->cookie, edns->cookie_size);
+    }
+    if (edns->keepalive >= 0) {
+        uint8_t timeout[2];
+        wire_put_u16(timeout, (uint16_t)edns->keepalive);
+        at = put_option(at, EDNS_KEEPALIVE, timeout, sizeof timeout);
+    }
+    if (ede != EDE_NONE) {
+        uint8_t code[2 + EDE_TEXT_MAX];
+        size_t text = ede_text_size(edns);
+        wire_put_u16(code, (uint16_t)ede);
+        if (text > 0) {
+            memcpy(code + 2, edns->ede_text, text);
+        }
+        put_option(at, EDNS_EDE, code, 2 + text);
+    }
 }
 
 void render_opt(struct wire_writer *w, const struct render_edns *edns, uint16_t rcode,
                 uint16_t flags, int ede)
 {
-    size_t start = w->pos;
-    wire_write_u8(w, 0);
-    wire_write_u16(w, RRTYPE_OPT);
-    wire_write_u16(w, edns->udp_size);
-    wire_write_u32(w, (uint32_t)(rcode >> 4) << 24 | flags);
-    wire_write_u16(w, (uint16_t)(render_opt_size(edns, ede) - OPT_FIXED));
-    if (edns->nsid_size > 0) {
-        write_option(w, EDNS_NSID, edns->nsid, edns->nsid_size);
+    size_t size = render_opt_size(edns, ede), before = w->pos;
+    uint8_t *opt = wire_write_room(w, size);
+    if (opt == NULL) {
+        wire_writer_rewind(w, before);
+        return;
     }
-    if (edns->cookie_size > 0) {
-        write_option(w, EDNS_COOKIE, edns->cookie, edns->cookie_size);
-    }
-    if (edns->keepalive >= 0) {
-        uint8_t timeout[2];
-        wire_put_u16(timeout, (uint16_t)edns->keepalive);
-        write_option(w, EDNS_KEEPALIVE, timeout, sizeof timeout);
-    }
-    if (ede != EDE_NONE) {
-        size_t text = ede_text_size(edns);
-        wire_write_u16(w, EDNS_EDE);
-        wire_write_u16(w, (uint16_t)(2 + text));
-        wire_write_u16(w, (uint16_t)ede);
-        wire_write_octets(w, edns->ede_text, text);
-    }
-    if (w->failed) {
-        wire_writer_rewind(w, start);
+    opt[0] = 0;
+    wire_put_u16(opt + 1, RRTYPE_OPT);
+    wire_put_u16(opt + 3, edns->udp_size);
+    wire_put_u32(opt + 5, (uint32_t)(rcode >> 4) << 24 | flags);
+    wire_put_u16(opt + 9, (uint16_t)(size - OPT_FIXED));
+    if (size > OPT_FIXED) {
+        put_options(opt + OPT_FIXED, edns, ede);
     }
 }
 

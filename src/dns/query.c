@@ -10,6 +10,8 @@
 #include "dns/rrtype.h"
 #include "dns/wire.h"
 
+enum { ROOT_RECORD = 11 }; /* octets of a record of the root's before its RDATA */
+
 static enum query_status fail(struct query *q, uint16_t rcode, enum ede ede)
 {
     q->rcode = rcode;
@@ -118,11 +120,36 @@ struct raw_record {
     uint16_t size;
 };
 
+/* One that belongs to the root, as OPT does, and is whole. */
+static bool read_root_record(struct wire_reader *r, struct raw_record *record)
+{
+    const uint8_t *at = r->data + r->pos;
+    size_t left = wire_reader_left(r);
+    if (r->failed || left < ROOT_RECORD || at[0] != 0 ||
+        left - ROOT_RECORD < wire_get_u16(at + 9)) {
+        return false;
+    }
+    *record = (struct raw_record){
+        .owner = at,
+        .root = true,
+        .type = wire_get_u16(at + 1),
+        .class = wire_get_u16(at + 3),
+        .ttl = wire_get_u32(at + 5),
+        .rdata = at + ROOT_RECORD,
+        .size = wire_get_u16(at + 9),
+    };
+    r->pos += ROOT_RECORD + (size_t)record->size;
+    return true;
+}
+
 /* The record at r; r->failed where it is not whole. */
 static struct raw_record read_record(struct wire_reader *r)
 {
     size_t start = r->pos;
     struct raw_record record = {.owner = r->data + start};
+    if (read_root_record(r, &record)) {
+        return record;
+    }
     for (;;) {
         uint8_t length = wire_read_u8(r);
         if (length >= 0xc0) {
