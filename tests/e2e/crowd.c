@@ -229,8 +229,10 @@ static bool is_right(const struct crowd *crowd, const struct place *place, const
     if (place->type == 16) {
         static const char digits[] = "0123456789abcdef";
         const char *high = memchr(digits, record[12], 16), *low = memchr(digits, record[13], 16);
-        version =
-            high != NULL && low != NULL ? (uint8_t)((high - digits) << 4 | (low - digits)) : 0;
+        if (high == NULL || low == NULL) {
+            return false;
+        }
+        version = (uint8_t)((high - digits) << 4 | (low - digits));
     }
     size_t size = scripted_rdata(name, name_size, place->type, version, 0, rdata);
     return get16(record) == place->type && get16(record + 8) == size &&
