@@ -37,7 +37,8 @@ void proxied_configure(const char *proxy, const char *more)
 
 void proxied_start(const char *name, const char *proxy, const char *more)
 {
-    daemon_prepare(&server, name, whole(proxy, more));
+    static unsigned number;
+    daemon_prepare(&server, format_text("%s%u", name, number++), whole(proxy, more));
     daemon_zone(&server, "own.test", own_zone);
     daemon_zone(&server, "tie.test", own_zone);
     daemon_start(&server);

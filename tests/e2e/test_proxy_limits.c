@@ -320,6 +320,7 @@ START_TEST(clients_that_go_away)
 {
     enum { CLIENTS = 40, EACH = 25 };
     unsigned descriptors = daemon_descriptors(&server);
+    uint64_t end = clock_ms() + (uint64_t)harness_patience_ms();
     proxied_reset();
     for (unsigned c = 0; c < CLIENTS; c++) {
         int fd = tcp_open(NULL, "127.0.0.1", server.port);
@@ -329,7 +330,6 @@ START_TEST(clients_that_go_away)
                      ask_message(format_text("late-300.g%u.gone%u.up.test.", i, c), "A",
                                  (uint16_t)i, message));
         }
-        uint64_t end = clock_ms() + (uint64_t)harness_patience_ms();
         while (scripted_asked(up, format_text("late-300.g%u.gone%u.up.test.", EACH - 1, c), "A") ==
                    0 &&
                clock_ms() < end) {
