@@ -513,7 +513,7 @@ size_t scripted_compose(const struct scripted_question *q, const struct scripted
     unsigned rcode = rcode_of(q, script, mood);
     unsigned flags = FLAG_QR | (q->flags & (FLAG_RD | FLAG_CD)) | (rcode & 15);
     flags |= mood->authoritative ? FLAG_AA : FLAG_RA;
-    flags |= (q->edns_flags & EDNS_DO) != 0 ? FLAG_AD : 0;
+    flags |= (q->flags & FLAG_AD) != 0 || (q->edns_flags & EDNS_DO) != 0 ? FLAG_AD : 0;
     memset(data, 0, HEADER);
     set16(&out, 0, q->id);
     set16(&out, 2, flags);

@@ -15,8 +15,8 @@
 
 enum { OPTION_COOKIE = 10, OPTION_NSID = 3, MANY_QUESTIONS = 2000 };
 
-/* Groups: main asks up; authority, an origin, and mixed, with letters in random case, ask other; tcp
- * and tls ask up. What is routed to which is below. */
+/* Groups: main asks up; authority, an origin, and mixed, with letters in random case, ask other;
+ * tcp and tls ask up. What is routed to which is below. */
 static void begin(void)
 {
     proxied_upstreams();
@@ -187,7 +187,7 @@ static void pass_through(const char *name, unsigned bits, unsigned expect_asked)
         struct packet packet;
         query_ask(&server, false, &query, &packet);
         ck_assert_uint_eq(packet.rcode, 0);
-        ck_assert_msg((packet.flags & ~FLAG_AD) == (0x8000 | FLAG_RA | query.flags),
+        ck_assert_msg(packet.flags == (0x8000 | FLAG_RA | (dnssec_ok ? FLAG_AD : 0) | query.flags),
                       "bits %u: flags %04x", bits, packet.flags);
         ck_assert_int_eq(memcmp(packet.data + 12, query.name, query.name_size), 0);
         ck_assert_uint_eq(packet.opts, query.edns);
@@ -200,7 +200,7 @@ static void pass_through(const char *name, unsigned bits, unsigned expect_asked)
         (uint16_t)((asked.flags & (FLAG_RD | FLAG_CD)) | (asked.edns_flags & EDNS_DO));
     if (expect_asked > 0) {
         ck_assert_uint_eq(scripted_asked(up, name, "A"), expect_asked);
-        ck_assert_msg(passed == both && (asked.flags & ~(FLAG_RD | FLAG_CD)) == 0,
+        ck_assert_msg(passed == both && (asked.flags & ~(FLAG_RD | FLAG_CD | FLAG_AD)) == 0,
                       "bits %u: flags %04x, EDNS %04x", bits, asked.flags, asked.edns_flags);
         ck_assert(asked.edns && asked.edns_size >= 512);
     }
@@ -212,6 +212,13 @@ START_TEST(bits_pass_through)
         pass_through("BiTs.uP.TesT.", bits, bits + 1); /* an entry of the cache for each */
     }
     pass_through("bits.up.test.", 8 | 1, 0); /* EDNS without DO is as none */
+    /* AD is for those who ask for it (RFC 6840 section 5.7). */
+    struct query_spec query = query_for("bits.up.test.", "A");
+    struct packet packet;
+    query.flags = FLAG_RD | FLAG_AD;
+    query_ask(&server, false, &query, &packet);
+    ck_assert_uint_eq(packet.flags, 0x8000 | FLAG_RA | FLAG_RD | FLAG_AD);
+    packet_free(&packet);
     ck_assert_uint_eq(scripted_asked(up, "bits.up.test.", "A"), 8);
 }
 END_TEST

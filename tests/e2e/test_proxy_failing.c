@@ -22,7 +22,7 @@ static const char *proxy_of(const char *servers)
 {
     return format_text("{\"queries_per_client\": 1000000, \"cache\": {\"size\": \"%uM\"},"
                        " \"upstreams\": {%s}, \"routes\": ["
-                       "{\"zone\": \"up.test\", \"upstream\": \"main\"}]}",
+                       "{\"zone\": \".\", \"upstream\": \"main\"}]}",
                        CACHE_MB, proxied_upstream("main", servers, OPTIONS));
 }
 
@@ -37,12 +37,13 @@ static void begin(void)
     proxied_start("failing", proxy_of(both()), NULL);
 }
 
-/* Popular names that are soon to be fetched anew, and new ones. */
+/* Popular names that are soon to be fetched anew, and new ones. Each has a domain of its own, since
+ * new names under one that fail are an attack. */
 static struct crowd *crowd_of(const char *words)
 {
     struct crowd_plan plan = {.port = server.port,
                               .words = words,
-                              .zone = "up.test",
+                              .zone = "",
                               .names = NAMES,
                               .fresh = 30,
                               .rate = 3000 / harness_slow() / harness_slow(),

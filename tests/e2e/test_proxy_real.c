@@ -11,11 +11,11 @@
 #include "resolver.h"
 #include "transport.h"
 
-/* Zones of the origin, all signed by it. direct.test and nsec.test are routed to it, via.test is to
- * unbound. */
+/* Zones of the origin, all signed by it. direct.example and nsec.example are routed to it,
+ * via.example is to unbound. */
 enum { DIRECT, NSEC, VIA, ZONES };
 static struct zone_keys zones[ZONES] = {
-    {.zone = "direct.test."}, {.zone = "nsec.test."}, {.zone = "via.test."}};
+    {.zone = "direct.example."}, {.zone = "nsec.example."}, {.zone = "via.example."}};
 static const char *const denial[ZONES] = {"compact", "nsec", "compact"};
 
 static struct daemon origin = {.control = -1};
@@ -55,19 +55,19 @@ static void begin_origin(void)
 
 static void begin_behind(void)
 {
-    certificate_make("unbound", "DNS:resolver.test,IP:127.0.0.1");
+    certificate_make("unbound", "DNS:resolver.example,IP:127.0.0.1");
     tls_port = free_port();
-    resolver_start(&behind, "behind", &origin, &zones[VIA], 1,
-                   format_text(" interface: 127.0.0.1@%u\n tls-port: %u\n"
-                               " tls-service-pem: \"%s\"\n tls-service-key: \"%s\"\n"
-                               " local-zone: \"local.test.\" static\n"
-                               " local-data: \"local.test. 60 SOA ns host 1 7200 900 86400 30\"\n"
-                               " local-data: \"www.local.test. 60 A 192.0.2.77\"\n"
-                               " local-data: \"www.local.test. 60 AAAA 2001:db8::77\"\n"
-                               " local-zone: \"dot.test.\" redirect\n"
-                               " local-data: \"dot.test. 60 A 192.0.2.88\"\n",
-                               tls_port, tls_port, harness_path("unbound.pem"),
-                               harness_path("unbound.key")));
+    resolver_start(
+        &behind, "behind", &origin, &zones[VIA], 1,
+        format_text(" interface: 127.0.0.1@%u\n tls-port: %u\n"
+                    " tls-service-pem: \"%s\"\n tls-service-key: \"%s\"\n"
+                    " local-zone: \"local.example.\" static\n"
+                    " local-data: \"local.example. 60 SOA ns host 1 7200 900 86400 30\"\n"
+                    " local-data: \"www.local.example. 60 A 192.0.2.77\"\n"
+                    " local-data: \"www.local.example. 60 AAAA 2001:db8::77\"\n"
+                    " local-zone: \"dot.example.\" redirect\n"
+                    " local-data: \"dot.example. 60 A 192.0.2.88\"\n",
+                    tls_port, tls_port, harness_path("unbound.pem"), harness_path("unbound.key")));
 }
 
 static void begin(void)
@@ -77,20 +77,21 @@ static void begin(void)
     const char *ca = format_text(", \"tls_ca\": \"%s\"", harness_path("unbound.pem"));
     proxied_start(
         "real",
-        format_text("{\"upstreams\": {%s, %s, %s, %s}, \"routes\": ["
-                    "{\"zone\": \".\", \"upstream\": \"resolver\"},"
-                    "{\"zone\": \"direct.test\", \"upstream\": \"origin\"},"
-                    "{\"zone\": \"nsec.test\", \"upstream\": \"origin\"},"
-                    "{\"zone\": \"dot.test\", \"upstream\": \"dot\"},"
-                    "{\"zone\": \"bad.dot.test\", \"upstream\": \"baddot\"}]}",
-                    proxied_upstream("resolver", format_text("\"127.0.0.1:%u\"", behind.port),
-                                     ", \"timeout\": \"2s\""),
-                    proxied_upstream("origin", format_text("\"127.0.0.1:%u\"", origin.port),
-                                     ", \"origin\": true"),
-                    proxied_upstream(
-                        "dot", format_text("\"tls://127.0.0.1:%u#resolver.test\"", tls_port), ca),
-                    proxied_upstream(
-                        "baddot", format_text("\"tls://127.0.0.1:%u#other.test\"", tls_port), ca)),
+        format_text(
+            "{\"upstreams\": {%s, %s, %s, %s}, \"routes\": ["
+            "{\"zone\": \".\", \"upstream\": \"resolver\"},"
+            "{\"zone\": \"direct.example\", \"upstream\": \"origin\"},"
+            "{\"zone\": \"nsec.example\", \"upstream\": \"origin\"},"
+            "{\"zone\": \"dot.example\", \"upstream\": \"dot\"},"
+            "{\"zone\": \"bad.dot.example\", \"upstream\": \"baddot\"}]}",
+            proxied_upstream("resolver", format_text("\"127.0.0.1:%u\"", behind.port),
+                             ", \"timeout\": \"2s\""),
+            proxied_upstream("origin", format_text("\"127.0.0.1:%u\"", origin.port),
+                             ", \"origin\": true"),
+            proxied_upstream("dot",
+                             format_text("\"tls://127.0.0.1:%u#resolver.example\"", tls_port), ca),
+            proxied_upstream("baddot",
+                             format_text("\"tls://127.0.0.1:%u#other.example\"", tls_port), ca)),
         NULL);
 }
 
@@ -99,13 +100,14 @@ static void begin(void)
 START_TEST(local_data)
 {
     for (unsigned times = 0; times < 2; times++) {
-        struct said said = say_to(server.port, false, "www.local.test.", "A", 0);
+        struct said said = say_to(server.port, false, "www.local.example.", "A", 0);
         ck_assert_str_eq(said.text, "NOERROR 192.0.2.77");
         ck_assert_msg((said.flags & (FLAG_AA | FLAG_RA)) == FLAG_RA || times == 0, "flags %04x",
                       said.flags);
-        ck_assert_str_eq(text_of(server.port, "www.local.test.", "AAAA"), "NOERROR 2001:db8::77");
-        ck_assert_str_eq(text_of(server.port, "nothere.local.test.", "A"), "NXDOMAIN");
-        ck_assert_str_eq(text_of(server.port, "www.local.test.", "MX"), "NOERROR");
+        ck_assert_str_eq(text_of(server.port, "www.local.example.", "AAAA"),
+                         "NOERROR 2001:db8::77");
+        ck_assert_str_eq(text_of(server.port, "nothere.local.example.", "A"), "NXDOMAIN");
+        ck_assert_str_eq(text_of(server.port, "www.local.example.", "MX"), "NOERROR");
     }
     ck_assert_str_eq(text_of(server.port, "www.own.test.", "A"), "NOERROR 192.0.2.10");
     ck_assert_int_ge(proxied_grown("proxy_hits"), 4);
@@ -115,11 +117,11 @@ END_TEST
 START_TEST(over_tls)
 {
     for (unsigned i = 0; i < 10; i++) {
-        ck_assert_str_eq(text_of(server.port, format_text("x%u.dot.test.", i), "A"),
+        ck_assert_str_eq(text_of(server.port, format_text("x%u.dot.example.", i), "A"),
                          "NOERROR 192.0.2.88");
     }
     ck_assert_str_eq(proxied_told("dot", NULL, "state"), "up");
-    struct said said = say_to(server.port, false, "x.bad.dot.test.", "A", 0);
+    struct said said = say_to(server.port, false, "x.bad.dot.example.", "A", 0);
     ck_assert_str_eq(said.text, "SERVFAIL");
     ck_assert_str_eq(proxied_told("baddot", NULL, "last_error"), "tls");
     ck_assert_str_eq(proxied_told("baddot", NULL, "replies"), "0");
@@ -129,10 +131,10 @@ END_TEST
 /* unbound validates for us: what it says of it, and that a bad signature is not seen as good. */
 START_TEST(through_a_validator)
 {
-    struct said said = say_to(server.port, false, "www.via.test.", "A", EDNS_DO);
+    struct said said = say_to(server.port, false, "www.via.example.", "A", EDNS_DO);
     ck_assert_str_eq(said.text, "NOERROR 192.0.2.3");
     ck_assert_uint_eq(said.records, 2);
-    said = say_to(server.port, false, "www.via.test.", "A", 0);
+    said = say_to(server.port, false, "www.via.example.", "A", 0);
     ck_assert_uint_eq(said.records, 1);
 }
 END_TEST
@@ -208,10 +210,14 @@ START_TEST(resolver_in_front)
 {
     resolver_start(&front, "front", &server, zones, 2, NULL);
     static const char *const questions[][3] = {
-        {"www.direct.test.", "A", "NOERROR AD"},     {"alias.direct.test.", "A", "NOERROR AD"},
-        {"x.wild.direct.test.", "A", "NOERROR AD"},  {"www.direct.test.", "MX", "NOERROR AD"},
-        {"nothere.direct.test.", "A", "NOERROR AD"}, {"nothere.nsec.test.", "A", "NXDOMAIN AD"},
-        {"x.wild.nsec.test.", "TXT", "NOERROR AD"},  {"big.nsec.test.", "TXT", "NOERROR AD"},
+        {"www.direct.example.", "A", "NOERROR AD"},
+        {"alias.direct.example.", "A", "NOERROR AD"},
+        {"x.wild.direct.example.", "A", "NOERROR AD"},
+        {"www.direct.example.", "MX", "NOERROR AD"},
+        {"nothere.direct.example.", "A", "NOERROR AD"},
+        {"nothere.nsec.example.", "A", "NXDOMAIN AD"},
+        {"x.wild.nsec.example.", "TXT", "NOERROR AD"},
+        {"big.nsec.example.", "TXT", "NOERROR AD"},
     };
     for (size_t i = 0; i < sizeof questions / sizeof questions[0]; i++) {
         const char *said = resolver_ask(&front, questions[i][0], questions[i][1]);
@@ -226,14 +232,14 @@ END_TEST
 START_TEST(origin_gone_and_back)
 {
     struct packet packet;
-    ck_assert_str_eq(text_of(server.port, "www.direct.test.", "A"), "NOERROR 192.0.2.3");
+    ck_assert_str_eq(text_of(server.port, "www.direct.example.", "A"), "NOERROR 192.0.2.3");
     daemon_stop(&origin);
-    ck_assert_str_eq(text_of(server.port, "www.direct.test.", "A"), "NOERROR 192.0.2.3");
-    signed_ask(&server, true, 1232, "www.direct.test.", "A", &packet);
+    ck_assert_str_eq(text_of(server.port, "www.direct.example.", "A"), "NOERROR 192.0.2.3");
+    signed_ask(&server, true, 1232, "www.direct.example.", "A", &packet);
     const char *fault = signatures_fault(&server, zones, ZONES, &packet);
     ck_assert_msg(fault == NULL, "%s", fault);
     packet_free(&packet);
-    struct said said = say_to(server.port, false, "unseen.direct.test.", "A", 0);
+    struct said said = say_to(server.port, false, "unseen.direct.example.", "A", 0);
     ck_assert_str_eq(said.text, "SERVFAIL");
     ck_assert_msg(said.ede == EDE_UNREACHABLE || said.ede == EDE_NETWORK, "EDE %d", said.ede);
     uint16_t port = origin.port;
@@ -241,7 +247,7 @@ START_TEST(origin_gone_and_back)
     ck_assert_uint_eq(origin.port, port);
     uint64_t end = clock_ms() + (uint64_t)harness_patience_ms();
     unsigned number = 0;
-    while (strcmp(text_of(server.port, format_text("x%u.wild.direct.test.", number++), "A"),
+    while (strcmp(text_of(server.port, format_text("x%u.wild.direct.example.", number++), "A"),
                   "NOERROR 192.0.2.4") != 0) {
         ck_assert_msg(clock_ms() < end, "the origin is not seen again");
         pause_ms(20);
