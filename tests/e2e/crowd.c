@@ -389,6 +389,7 @@ static void *run(void *argument)
 
 struct crowd *crowd_begin(const struct crowd_plan *plan)
 {
+    static uint64_t crowds;
     struct crowd *crowd = calloc(1, sizeof *crowd);
     unsigned window = plan->window > 0 ? plan->window : CROWD_WINDOW_MAX;
     ck_assert(crowd != NULL && window <= CROWD_WINDOW_MAX);
@@ -396,6 +397,7 @@ struct crowd *crowd_begin(const struct crowd_plan *plan)
     crowd->words_size = labels(plan->words, crowd->words);
     crowd->zone_size = labels(plan->zone, crowd->zone);
     crowd->random = now_ns() | 1;
+    crowd->fresh = crowds++ * 1000000000u; /* names that are new to the server too */
     crowd->free = calloc(window, sizeof *crowd->free);
     ck_assert_ptr_nonnull(crowd->free);
     for (unsigned i = 0; i < window; i++) {
