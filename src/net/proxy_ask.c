@@ -337,22 +337,35 @@ void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum ups
 
 /* ---- The clock ---- */
 
-static void note_late(struct proxy *proxy, struct transaction *t, uint64_t now)
+static void note_late(struct proxy *proxy, struct attempt *attempt, uint64_t now)
+{
+    if (attempt->live && !attempt->late) {
+        attempt->late = true;
+        counter_add(proxy->service->counters, COUNTER_proxy_timeouts, 1);
+        upstream_failed(attempt->upstream, UPSTREAM_TIMEOUT, attempt->sent, now, &proxy->random);
+    }
+}
+
+static void note_timeouts(struct proxy *proxy, struct transaction *t, uint64_t now)
 {
     for (unsigned i = 0; i < t->used; i++) {
-        struct attempt *attempt = &t->attempt[i];
-        if (attempt->live && !attempt->late && now - attempt->sent >= t->group->timeout_ns) {
-            attempt->late = true;
-            counter_add(proxy->service->counters, COUNTER_proxy_timeouts, 1);
-            upstream_failed(attempt->upstream, UPSTREAM_TIMEOUT, attempt->sent, now,
-                            &proxy->random);
+        if (now - t->attempt[i].sent >= t->group->timeout_ns) {
+            note_late(proxy, &t->attempt[i], now);
         }
+    }
+}
+
+void proxy_overtaken(struct proxy *proxy, const struct attempt *by, uint64_t now)
+{
+    struct transaction *t = by->transaction;
+    for (struct attempt *attempt = t->attempt; attempt < by; attempt++) {
+        note_late(proxy, attempt, now);
     }
 }
 
 static void look_at(struct proxy *proxy, struct transaction *t, uint64_t now)
 {
-    note_late(proxy, t, now);
+    note_timeouts(proxy, t, now);
     if (now >= t->give_up) {
         fail(proxy, t, now);
         return;

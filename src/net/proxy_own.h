@@ -237,6 +237,12 @@ bool proxy_ask_again(struct proxy *proxy, struct transaction *t, struct upstream
 /* An attempt came to nothing: another is made, or t ends. */
 void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum upstream_error error,
                           uint64_t now);
+/*
+ * A reply has come to the attempt `by`: who was asked before it and has not answered yet is too late,
+ * though the group's timeout has not come. Without that, a server that is silent would never be
+ * known for it while others are there to answer, and be waited for first again and again.
+ */
+void proxy_overtaken(struct proxy *proxy, const struct attempt *by, uint64_t now);
 void proxy_send_queries(struct proxy *proxy);
 /* There are live transactions, which there were none of before. */
 void proxy_start_clock(struct proxy *proxy, uint64_t now);

@@ -68,14 +68,17 @@ static bool dislikes_edns(const struct attempt *attempt, const struct reply *r)
            (r->rcode == RCODE_FORMERR || r->rcode == RCODE_NOTIMP);
 }
 
-static void succeed(struct proxy *proxy, struct transaction *t, const struct reply *r, uint64_t now)
+static void succeed(struct proxy *proxy, const struct attempt *attempt, const struct reply *r,
+                    uint64_t now)
 {
+    struct transaction *t = attempt->transaction;
     const struct routes *routes = proxy->service->world->settings.routes;
     if (t->cache == proxy_cache_of(proxy)) {
         proxy_cache_put(routes->cache, &t->question, r, &routes->times,
                         (uint32_t)(now / 1000000000), t->epoch);
     }
     suffix_guard_ended(proxy->guard, t->key.symbols, t->key.size, t->zone_size, false, now);
+    proxy_overtaken(proxy, attempt, now);
     proxy_answer_all(proxy, t, r);
     proxy_end(proxy, t);
 }
@@ -126,7 +129,7 @@ static void take(struct proxy *proxy, struct attempt *attempt, const struct repl
                              now);
         return;
     }
-    succeed(proxy, t, r, now);
+    succeed(proxy, attempt, r, now);
 }
 
 /* ---- Datagrams ---- */
