@@ -30,6 +30,7 @@ static void begin(void)
             "{\"zone\": \"below.up.test\", \"upstream\": \"authority\"},"
             "{\"zone\": \"child.own.test\", \"upstream\": \"authority\"},"
             "{\"zone\": \"tie.test\", \"upstream\": \"main\"},"
+            "{\"zone\": \"prefetch.test\", \"upstream\": \"main\"},"
             "{\"zone\": \"mixed.test\", \"upstream\": \"mixed\"},"
             "{\"zone\": \"tcp.test\", \"upstream\": \"tcp\"},"
             "{\"zone\": \"tls.test\", \"upstream\": \"tls\"},"
@@ -42,6 +43,22 @@ static void begin(void)
                              format_text("\"tls://127.0.0.1:%u#up.test\"", scripted_tls_port(up)),
                              format_text(", \"tls_ca\": \"%s\"", CERTIFICATE))),
         NULL);
+}
+
+/* See the test of that name. */
+static const char prefetch_name[] = "late-300.ttl-10.prefetch.test.";
+static uint64_t prefetch_start;
+
+static void begin_prefetch(void)
+{
+    say_to(server.port, false, prefetch_name, "A", 0);
+    prefetch_start = clock_ms();
+}
+
+static void begin_with_prefetch(void)
+{
+    begin();
+    begin_prefetch();
 }
 
 static const char *say(const char *name, const char *type)
@@ -412,7 +429,7 @@ START_TEST(streams_upstream)
         }
         ck_assert_int_eq(scripted_last(up, format_text("s7.%s", zones[i]), NULL).way, ways[i]);
         unsigned opened = scripted_connections(up) - connections;
-        ck_assert_msg(opened >= 1 && opened <= 8, "%u connections for 200 questions", opened);
+        ck_assert_msg(opened <= 8, "%u connections for 200 questions", opened); /* 4 a worker */
         struct said said = say_to(server.port, true, format_text("huge.%s", zones[i]), "TXT", 0);
         ck_assert_uint_eq(said.records, 232);
     }
@@ -486,22 +503,29 @@ START_TEST(what_is_not_kept)
 }
 END_TEST
 
-/* What is asked for again and again is fetched before its time is over, so that nobody waits. */
+/* What is asked for again and again is fetched before its time is over, in its last tenth, so that
+ * nobody waits. Other tests have run since it came to be known. */
 START_TEST(prefetch)
 {
-    const char *name = "late-300.ttl-10.up.test.";
-    struct said said = say_to(server.port, false, name, "A", 0);
-    uint64_t start = clock_ms();
     unsigned slowest = 0;
+    while (clock_ms() < prefetch_start + 8500) {
+        pause_ms(10);
+    }
+    if (clock_ms() > prefetch_start + 9000) { /* the others took too long */
+        json_decref(proxied_ctl("cache flush"));
+        begin_prefetch();
+        pause_ms(8500);
+    }
+    unsigned asked = scripted_asked(up, prefetch_name, "A");
     proxied_reset();
-    do {
-        said = say_to(server.port, false, name, "A", 0);
-        ck_assert_str_eq(said.text, scripted_text(name, "A", 1));
+    while (clock_ms() < prefetch_start + 11500) {
+        struct said said = say_to(server.port, false, prefetch_name, "A", 0);
+        ck_assert_str_eq(said.text, scripted_text(prefetch_name, "A", 1));
         slowest = said.ms > slowest ? said.ms : slowest;
         pause_ms(5);
-    } while (clock_ms() - start < 11500);
+    }
     ck_assert_int_ge(proxied_grown("proxy_prefetches"), 1);
-    ck_assert_uint_ge(scripted_asked(up, name, "A"), 2);
+    ck_assert_uint_eq(scripted_asked(up, prefetch_name, "A"), asked + 1);
     ck_assert_msg(slowest < 250 || harness_sanitized(), "an answer took %u ms", slowest);
 }
 END_TEST
@@ -632,7 +656,7 @@ static Suite *proxy_suite(void)
                                   cache_figures,
                                   upstreams_told,
                                   NULL};
-    proxied_group(suite, "proxy", begin, tests);
+    proxied_group(suite, "proxy", begin_with_prefetch, tests);
     return suite;
 }
 
