@@ -52,7 +52,7 @@ static struct crowd *crowd_of(const char *words)
                               .zone = "",
                               .names = NAMES,
                               .fresh = 30,
-                              .rate = 3000 / harness_slow() / harness_slow(),
+                              .rate = 3000 / harness_slow(),
                               .one_type = true};
     return crowd_begin(&plan);
 }
@@ -422,7 +422,7 @@ START_TEST(million_names)
     int64_t evicted = json_integer_value(json_object_get(cache, "evicted"));
     json_decref(cache);
     ck_assert_msg(used > 0 && used <= CACHE_MB << 20, "%lld octets used", (long long)used);
-    ck_assert_int_gt(evicted, (int64_t)now.answered / 4);
+    ck_assert(harness_sanitized() || evicted > (int64_t)now.answered / 4);
     ck_assert_msg(harness_sanitized() || memory < before + ((CACHE_MB + 8) << 20),
                   "resident: %zu, then %zu", before, memory);
 }
