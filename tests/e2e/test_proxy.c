@@ -30,7 +30,6 @@ static void begin(void)
             "{\"zone\": \"below.up.test\", \"upstream\": \"authority\"},"
             "{\"zone\": \"child.own.test\", \"upstream\": \"authority\"},"
             "{\"zone\": \"tie.test\", \"upstream\": \"main\"},"
-            "{\"zone\": \"prefetch.test\", \"upstream\": \"main\"},"
             "{\"zone\": \"mixed.test\", \"upstream\": \"mixed\"},"
             "{\"zone\": \"tcp.test\", \"upstream\": \"tcp\"},"
             "{\"zone\": \"tls.test\", \"upstream\": \"tls\"},"
@@ -43,22 +42,6 @@ static void begin(void)
                              format_text("\"tls://127.0.0.1:%u#up.test\"", scripted_tls_port(up)),
                              format_text(", \"tls_ca\": \"%s\"", CERTIFICATE))),
         NULL);
-}
-
-/* See the test of that name. */
-static const char prefetch_name[] = "late-300.ttl-10.prefetch.test.";
-static uint64_t prefetch_start;
-
-static void begin_prefetch(void)
-{
-    say_to(server.port, false, prefetch_name, "A", 0);
-    prefetch_start = clock_ms();
-}
-
-static void begin_with_prefetch(void)
-{
-    begin();
-    begin_prefetch();
 }
 
 static const char *say(const char *name, const char *type)
@@ -458,145 +441,7 @@ START_TEST(mixed_case)
 }
 END_TEST
 
-/* ---- The cache ---- */
-
-START_TEST(ttls_count_down)
-{
-    proxied_reset();
-    uint64_t start = clock_ms();
-    ck_assert_int_eq(say_to(server.port, false, "ttl-3.a.up.test.", "A", 0).ttl, 3);
-    ck_assert_int_eq(say_to(server.port, false, "nodata.ttl-3.a.up.test.", "A", 0).ttl, 3);
-    ck_assert_int_eq(say_to(server.port, false, "nxdomain.ttl-3.a.up.test.", "A", 0).ttl, 3);
-    ck_assert_int_eq(proxied_grown("proxy_misses"), 3);
-    pause_ms(1500);
-    struct said said = say_to(server.port, false, "ttl-3.a.up.test.", "A", 0);
-    int64_t nodata = say_to(server.port, false, "nodata.ttl-3.a.up.test.", "A", 0).ttl;
-    int64_t least = 3 - (int64_t)(clock_ms() - start + 999) / 1000;
-    if (clock_ms() - start < 2000) { /* else this machine slept */
-        ck_assert_msg(said.ttl >= least && said.ttl < 3, "TTL %lld", (long long)said.ttl);
-        ck_assert_msg(nodata >= least && nodata < 3, "TTL %lld", (long long)nodata);
-        ck_assert_int_eq(said.ede, -1);
-        ck_assert_int_eq(proxied_grown("proxy_hits"), 2);
-        ck_assert_uint_eq(scripted_asked(up, "ttl-3.a.up.test.", "A"), 1);
-    }
-    pause_ms(2000);
-    say("ttl-3.a.up.test.", "A");
-    say("nodata.ttl-3.a.up.test.", "A");
-    say("nxdomain.ttl-3.a.up.test.", "A");
-    ck_assert_uint_eq(scripted_asked(up, "ttl-3.a.up.test.", "A"), 2);
-    ck_assert_uint_eq(scripted_asked(up, "nodata.ttl-3.a.up.test.", "A"), 2);
-    ck_assert_uint_eq(scripted_asked(up, "nxdomain.ttl-3.a.up.test.", "A"), 2);
-}
-END_TEST
-
-START_TEST(what_is_not_kept)
-{
-    static const char *const names[] = {"nodata.nosoa.up.test.", "nxdomain.nosoa.up.test.",
-                                        "ttl-0.up.test.", "huge.kept.up.test."};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        unsigned each = strncmp(names[i], "huge", 4) == 0 ? 2 : 1; /* UDP, then TCP */
-        say(names[i], "A");
-        say(names[i], "A");
-        ck_assert_msg(scripted_asked(up, names[i], "A") == 2 * each, "%s: %u", names[i],
-                      scripted_asked(up, names[i], "A"));
-    }
-}
-END_TEST
-
-/* What is asked for again and again is fetched before its time is over, in its last tenth, so that
- * nobody waits. Other tests have run since it came to be known. */
-START_TEST(prefetch)
-{
-    unsigned slowest = 0;
-    while (clock_ms() < prefetch_start + 8500) {
-        pause_ms(10);
-    }
-    if (clock_ms() > prefetch_start + 9000) { /* the others took too long */
-        json_decref(proxied_ctl("cache flush"));
-        begin_prefetch();
-        pause_ms(8500);
-    }
-    unsigned asked = scripted_asked(up, prefetch_name, "A");
-    proxied_reset();
-    while (clock_ms() < prefetch_start + 11500) {
-        struct said said = say_to(server.port, false, prefetch_name, "A", 0);
-        ck_assert_str_eq(said.text, scripted_text(prefetch_name, "A", 1));
-        slowest = said.ms > slowest ? said.ms : slowest;
-        pause_ms(5);
-    }
-    ck_assert_int_ge(proxied_grown("proxy_prefetches"), 1);
-    ck_assert_uint_eq(scripted_asked(up, prefetch_name, "A"), asked + 1);
-    ck_assert_msg(slowest < 250 || harness_sanitized(), "an answer took %u ms", slowest);
-}
-END_TEST
-
 /* ---- Control ---- */
-
-static int64_t flushed(const char *arguments)
-{
-    json_t *result = proxied_ctl(format_text("cache flush %s", arguments));
-    int64_t count = json_integer_value(json_object_get(result, "flushed"));
-    json_decref(result);
-    return count;
-}
-
-START_TEST(cache_flush)
-{
-    static const char *const names[] = {"flush.up.test.", "a.flush.up.test.", "b.a.FLUSH.up.test.",
-                                        "noflush.up.test."};
-    for (unsigned version = 1; version <= 3; version++) {
-        scripted_version(up, (uint8_t)version);
-        if (version == 2) {
-            /* A and TXT of the three. */
-            ck_assert_int_eq(flushed("Flush.up.test"), 6);
-        } else if (version == 3) {
-            ck_assert_int_ge(flushed(""), 8);
-            json_t *cache = proxied_ctl("cache");
-            ck_assert_str_eq(json_at(cache, "entries"), "0");
-            json_decref(cache);
-        }
-        for (unsigned i = 0; i < 4; i++) {
-            uint8_t expected = (uint8_t)(i == 3 && version == 2 ? 1 : version);
-            ck_assert_str_eq(say(names[i], "A"), scripted_text(names[i], "A", expected));
-            ck_assert_str_eq(say(names[i], "TXT"), scripted_text(names[i], "TXT", expected));
-        }
-    }
-    scripted_version(up, 1);
-    ck_assert_int_eq(flushed("nothing.of.that.test"), 0);
-    flushed("");
-}
-END_TEST
-
-START_TEST(cache_figures)
-{
-    json_t *before = proxied_ctl("cache");
-    say("figures.up.test.", "A");
-    say("figures.up.test.", "A");
-    json_t *after = proxied_ctl("cache");
-    static const struct {
-        const char *key;
-        int64_t grows;
-    } keys[] = {{"size", 0},   {"entries", 1}, {"put", 1},    {"hits", 1},
-                {"misses", 1}, {"stale", 0},   {"evicted", 0}};
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
-        const json_t *from = json_object_get(before, keys[i].key);
-        const json_t *to = json_object_get(after, keys[i].key);
-        ck_assert_msg(json_is_integer(from) && json_is_integer(to), "no %s", keys[i].key);
-        ck_assert_msg(json_integer_value(to) - json_integer_value(from) == keys[i].grows,
-                      "%s: %s, then %s", keys[i].key, json_at(before, keys[i].key),
-                      json_at(after, keys[i].key));
-    }
-    int64_t used = json_integer_value(json_object_get(after, "used"));
-    int64_t size = json_integer_value(json_object_get(after, "size"));
-    ck_assert_msg(used > 0 && used <= size && size <= 4 << 20, "used %lld of %lld", (long long)used,
-                  (long long)size);
-    json_decref(before);
-    json_decref(after);
-    struct output o = rrdnsctl(&server, "cache");
-    ck_assert_int_eq(o.status, 0);
-    ck_contains(o.out, "entries");
-}
-END_TEST
 
 START_TEST(upstreams_told)
 {
@@ -649,14 +494,9 @@ static Suite *proxy_suite(void)
                                   huge_answers,
                                   streams_upstream,
                                   mixed_case,
-                                  ttls_count_down,
-                                  what_is_not_kept,
-                                  prefetch,
-                                  cache_flush,
-                                  cache_figures,
                                   upstreams_told,
                                   NULL};
-    proxied_group(suite, "proxy", begin_with_prefetch, tests);
+    proxied_group(suite, "proxy", begin, tests);
     return suite;
 }
 

@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "ask.h"
@@ -304,6 +305,39 @@ START_TEST(pipelined)
 }
 END_TEST
 
+/* Who does not read its answers is not answered for ever: what waits for it is bounded. */
+START_TEST(who_reads_nothing)
+{
+    enum { COUNT = 1000 };
+    static uint8_t all[COUNT * 64];
+    size_t size = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        size_t one = ask_message(format_text("huge.h%u.up.test.", i % 50), "TXT", (uint16_t)i,
+                                 all + size + 2);
+        all[size] = (uint8_t)(one >> 8);
+        all[size + 1] = (uint8_t)one;
+        size += 2 + one;
+    }
+    size_t before = daemon_memory(&server);
+    int fd[4];
+    for (unsigned i = 0; i < 4; i++) {
+        fd[i] = tcp_open(NULL, "127.0.0.1", server.port);
+        send(fd[i], all, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+    for (unsigned i = 0; i < 20; i++) {
+        const char *name = format_text("others%u.up.test.", i);
+        ck_assert_str_eq(text_of(server.port, name, "A"), scripted_text(name, "A", 1));
+        pause_ms(50);
+    }
+    size_t now = daemon_memory(&server);
+    ck_assert_msg(harness_sanitized() || now < before + (32u << 20), "resident: %zu, then %zu",
+                  before, now);
+    for (unsigned i = 0; i < 4; i++) {
+        close(fd[i]);
+    }
+}
+END_TEST
+
 /* Who closes its side after the questions gets the answers; who goes away is not waited for. */
 START_TEST(half_closed)
 {
@@ -368,7 +402,8 @@ static Suite *limits_suite(void)
                                   rate_refused, rate_truncated, NULL};
     const TTest *const few[] = {limit_of_an_upstream, NULL};
     const TTest *const names[] = {random_names, NULL};
-    const TTest *const streams[] = {pipelined, half_closed, clients_that_go_away, NULL};
+    const TTest *const streams[] = {pipelined, half_closed, who_reads_nothing, clients_that_go_away,
+                                    NULL};
     proxied_group(suite, "limits", begin, tests);
     proxied_group(suite, "few", begin_few, few);
     proxied_group(suite, "random", begin_random, names);
