@@ -201,21 +201,34 @@ static size_t take_queries(struct client *client, const struct buffer *buffer, s
     return taken;
 }
 
-/* Puts octets behind those that wait to be written. */
-static bool keep_unsent(struct client *client, const uint8_t *data, size_t size)
+/* Room for size octets more behind those that wait; twice what there was, so that many small ones
+ * are not all moved for each. */
+static bool make_room(struct unsent *unsent, size_t size)
 {
-    struct unsent *unsent = &client->unsent;
     size_t left = unsent->size - unsent->written;
-    uint8_t *all = malloc(left + size);
+    size_t room = left + size > 2 * left ? left + size : 2 * left;
+    uint8_t *all = malloc(room);
     if (all == NULL) {
         return false;
     }
     if (left > 0) {
         memcpy(all, unsent->data + unsent->written, left);
     }
-    memcpy(all + left, data, size);
     free(unsent->data);
-    *unsent = (struct unsent){.data = all, .size = left + size};
+    *unsent = (struct unsent){.data = all, .size = left, .room = room};
+    return true;
+}
+
+/* Puts octets behind those that wait to be written. */
+static bool keep_unsent(struct client *client, const uint8_t *data, size_t size)
+{
+    struct unsent *unsent = &client->unsent;
+    if (unsent->size - unsent->written + size > CLIENT_UNSENT_MAX ||
+        (unsent->size + size > unsent->room && !make_room(unsent, size))) {
+        return false;
+    }
+    memcpy(unsent->data + unsent->size, data, size);
+    unsent->size += size;
     if (client->state == CLIENT_READING) {
         client->state = CLIENT_WRITING;
     }

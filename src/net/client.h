@@ -31,6 +31,12 @@ enum {
      * it does while its answers can't be written; it goes on when half of them have been answered.
      */
     CLIENT_FORWARDS = 256,
+    /*
+     * Octets of answers that wait for a client to read them. Answers of upstream come whether it
+     * reads or not: with 256 of 64 KB for each of its connections, one address could have a gigabyte
+     * kept for it. Who lets more than this pile up, beyond what the kernel holds, is cut off.
+     */
+    CLIENT_UNSENT_MAX = 4 << 20,
     /* Lists of idle connections by client address. */
     TCP_NEIGHBOURHOODS = 4096,
 };
@@ -45,6 +51,7 @@ struct unsent {
     uint8_t *data; /* NULL: nothing */
     size_t size;
     size_t written; /* of size */
+    size_t room;
 };
 
 enum client_state {
