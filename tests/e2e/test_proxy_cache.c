@@ -170,17 +170,20 @@ END_TEST
 START_TEST(failures)
 {
     static const char *const names[] = {"servfail.failed.up.test.", "silent.failed.up.test."};
+    unsigned asked[2];
     for (size_t i = 0; i < 2; i++) {
         ck_assert_str_eq(say(names[i], "A"), "SERVFAIL");
         uint64_t start = clock_ms();
-        unsigned asked = scripted_asked(up, names[i], "A");
+        asked[i] = scripted_asked(up, names[i], "A");
         for (unsigned n = 0; n < 10; n++) {
             ck_assert_str_eq(say(names[i], "A"), "SERVFAIL");
         }
-        ck_assert(clock_ms() - start > 900 || scripted_asked(up, names[i], "A") == asked);
-        pause_ms(2100);
+        ck_assert(clock_ms() - start > 900 || scripted_asked(up, names[i], "A") == asked[i]);
+    }
+    pause_ms(2100);
+    for (size_t i = 0; i < 2; i++) {
         ck_assert_str_eq(say(names[i], "A"), "SERVFAIL");
-        ck_assert_uint_gt(scripted_asked(up, names[i], "A"), asked);
+        ck_assert_uint_gt(scripted_asked(up, names[i], "A"), asked[i]);
     }
 }
 END_TEST
