@@ -231,7 +231,7 @@ START_TEST(both_fail)
     proxied_await("main", up, "state", "up");
     proxied_await("main", other, "state", "up");
     ck_assert_uint_lt(clock_ms() - start, 10000 * harness_slow());
-    pause_ms(300); /* what was under way ends */
+    pause_ms(1300 * harness_slow()); /* what was asked before ends: three attempts of 400 ms */
     now = after(crowd, 500);
     expect(now, now.good == now.answered);
     /* What could not be had is left alone for half a minute (RFC 8767 section 5). */
