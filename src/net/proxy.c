@@ -158,9 +158,19 @@ void proxy_take_query(struct proxy *proxy, const struct forward *forward, struct
     proceed(proxy, t, w, forward, answer, now);
 }
 
+/* Whether what failed a while ago is worth another try already. */
+static bool has_recovered(const struct proxy_group *group, uint64_t now)
+{
+    return group != NULL && group->recovered != 0 &&
+           now - group->recovered < PROXY_CACHE_RETRY * 1000 * PROXY_MS;
+}
+
 void proxy_refresh(struct proxy *proxy, const struct forward *forward)
 {
     uint64_t now = service_now(proxy->service);
+    if (forward->stale && !has_recovered(group_of(proxy, forward), now)) {
+        return;
+    }
     if (proxy_find(proxy, &forward->question) != NULL ||
         objection(proxy, forward, true, now) != NULL) {
         return;

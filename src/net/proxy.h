@@ -48,7 +48,8 @@ void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
                          const struct endpoint *endpoint, const struct msghdr *from);
 void proxy_take_query(struct proxy *proxy, const struct forward *forward, struct client *client);
 
-/* Asks upstream for what the cache should have anew; nobody waits for it. */
+/* Asks upstream for what the cache should have anew; nobody waits for it. If forward->stale, that
+ * failed before: only where upstream has recovered since. */
 void proxy_refresh(struct proxy *proxy, const struct forward *forward);
 
 /* Sends all that was gathered since the last time: to be called after some were taken. */

@@ -224,8 +224,11 @@ static void fail_one(struct proxy *proxy, const struct transaction *t, struct wa
     answer_error(proxy, w, answer);
 }
 
-/* What can't be had is not asked for again at once: not for a while, where something past its time
- * stands in for it; else for a moment (RFC 9520 section 3.2). */
+/*
+ * What can't be had is not asked for again at once: not for a while, where something past its time
+ * stands in for it; else for a moment (RFC 9520 section 3.2). Where all of the group are down nothing
+ * is asked in any case, and when they are back all is.
+ */
 static void remember_failure(struct proxy *proxy, const struct transaction *t,
                              const struct relay_answer *answer)
 {
@@ -234,8 +237,10 @@ static void remember_failure(struct proxy *proxy, const struct transaction *t,
                             .rcode = answer->rcode,
                             .ede = answer->ede,
                             .ttl = UINT32_MAX};
-    bool asked = t->attempts > 0;
-    if (asked && has_cache(proxy, t) &&
+    if (t->attempts == 0 || !has_cache(proxy, t)) {
+        return;
+    }
+    if (upstream_all_down(&t->group->set) ||
         !proxy_cache_failed(routes->cache, &t->question, &routes->times, now_s(proxy))) {
         proxy_cache_put(routes->cache, &t->question, &r, &routes->times, now_s(proxy), t->epoch);
     }

@@ -43,6 +43,7 @@ struct proxy_group {
     unsigned references; /* of the proxy and of transactions */
     uint32_t id;
     struct upstream_set set;
+    uint64_t recovered; /* when one answered after all were down */
     uint64_t timeout_ns;
     unsigned attempts;
     bool case_mix;

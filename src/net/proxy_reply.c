@@ -111,7 +111,11 @@ static void take(struct proxy *proxy, struct attempt *attempt, const struct repl
 {
     struct transaction *t = attempt->transaction;
     counter_add(proxy->service->counters, COUNTER_proxy_replies, 1);
+    bool down = upstream_all_down(&t->group->set);
     upstream_replied(attempt->upstream, now - attempt->sent, now);
+    if (down && !upstream_all_down(&t->group->set)) {
+        t->group->recovered = now;
+    }
     keep_cookie(attempt->upstream, r);
     if (t->probe >= 0) {
         proxy_end(proxy, t);

@@ -102,7 +102,7 @@ size_t forward_find(struct forward *forward, const struct settings *settings, ui
     struct proxy_found found;
     enum proxy_cache_state state =
         find(&forward->question, &forward->client, settings, now, out, &found);
-    *refresh = state == PROXY_CACHE_FRESH && found.refresh;
+    *refresh = state == PROXY_CACHE_FRESH ? found.refresh : state == PROXY_CACHE_STALE;
     forward->stale = state == PROXY_CACHE_STALE;
     if (state == PROXY_CACHE_NONE || (state == PROXY_CACHE_STALE && found.refresh)) {
         counter_add(counters, COUNTER_proxy_misses, 1);

@@ -40,8 +40,9 @@ void forward_begin(struct forward *forward, const struct routes *routes, const s
 /*
  * Answers from the cache; forward->client is filled. Returns the octets of the answer in out, of
  * which client.limit may be used; 0: upstream is to be asked, and forward->stale tells whether there
- * is something to fall back on. *refresh: answered, but to be asked anew all the same. now: seconds
- * of the monotonic clock.
+ * is something to fall back on. *refresh: answered, but to be asked anew all the same, if
+ * forward->stale only where upstream is known to be better than it was. now: seconds of the
+ * monotonic clock.
  */
 size_t forward_find(struct forward *forward, const struct settings *settings, uint32_t now,
                     uint8_t *out, bool *refresh, struct counters *counters);
