@@ -10,9 +10,8 @@
 #include <sys/socket.h>
 
 /* Room for the one control message we ask for: which of our addresses was asked. */
-union datagram_control {
-    struct cmsghdr header;
-    uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
+struct datagram_control {
+    _Alignas(struct cmsghdr) uint8_t octets[CMSG_SPACE(sizeof(struct in6_pktinfo))];
 };
 
 /* Turns what was told of a query's way in into orders for its answer's way out: the same address of

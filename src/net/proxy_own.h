@@ -65,7 +65,7 @@ struct waiter {
     socklen_t peer_size;
     size_t control_size;
     union socket_address peer;
-    union datagram_control control;
+    struct datagram_control control;
     struct relay_client asked;      /* its qname is the one below */
     uint8_t qname[NAME_MAX_OCTETS];
 };

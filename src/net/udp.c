@@ -45,7 +45,7 @@ struct udp {
     struct serve_request requests[SERVE_BATCH];
     size_t slots[SERVE_BATCH]; /* of each request */
     union socket_address peers[SERVE_BATCH];
-    union datagram_control controls[SERVE_BATCH];
+    struct datagram_control controls[SERVE_BATCH];
     _Alignas(64) uint8_t queries[SERVE_BATCH][SLOT];
     _Alignas(64) uint8_t answers[SERVE_BATCH][SLOT];
 };
