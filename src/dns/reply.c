@@ -252,6 +252,9 @@ static void note_record(const struct walk *w, const struct record *record, unsig
     uint32_t ttl = ttl_of(record->ttl);
     r->counts[section]++;
     r->records++;
+    if (ttl > r->ttl_most) {
+        r->ttl_most = ttl;
+    }
     if (ttl < r->ttl) {
         r->ttl = ttl;
     }

@@ -117,6 +117,9 @@ static void answer_reply(struct proxy *proxy, struct waiter *w, const struct rep
     assert(r->body == relay_body_at(&w->asked)); /* the same question, so as long */
     if (r->body_size <= relay_body_room(&w->asked, settings, r->ede, NULL)) {
         memcpy(out + r->body, r->message + r->body, r->body_size);
+        if (settings->routes != NULL) {
+            proxy_cache_clamp(r, &settings->routes->times, out + r->body);
+        }
     }
     send_to(proxy, w, relay_finish(&w->asked, settings, &answer, out, proxy->service->counters));
 }

@@ -442,6 +442,16 @@ static void clamp_ttls(uint8_t *body, const uint16_t *offsets, uint32_t records,
     }
 }
 
+void proxy_cache_clamp(const struct reply *r, const struct cache_times *times, uint8_t *body)
+{
+    struct limits limits = limits_of(r, times);
+    uint16_t offsets[REPLY_RECORDS_MAX];
+    bool within_them = r->ttl >= limits.min && r->ttl_most <= limits.max;
+    if (!within_them && !is_failure(r) && limits.max > 0 && reply_ttls(r, offsets)) {
+        clamp_ttls(body, offsets, r->records, &limits);
+    }
+}
+
 /* False where the reply is too large. */
 static bool make_entry(struct draft *draft, const struct proxy_question *question,
                        const struct reply *r, const struct limits *limits, uint32_t now)

@@ -101,6 +101,10 @@ bool proxy_cache_put(struct proxy_cache *cache, const struct proxy_question *que
                      uint64_t epoch);
 uint64_t proxy_cache_epoch(const struct proxy_cache *cache);
 
+/* Makes of the TTLs in body, a copy of the reply's, what they would be in the cache; leaves those of
+ * failures and of denials without SOA. */
+void proxy_cache_clamp(const struct reply *r, const struct cache_times *times, uint8_t *body);
+
 /* Fetching it anew failed: stale answers are good for PROXY_CACHE_RETRY seconds without trying
  * again. Returns whether there is an entry, fresh or stale. */
 bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *question,

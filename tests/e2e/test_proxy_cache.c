@@ -124,13 +124,14 @@ static void reconfigure(const char *cache)
     control_reload_ok(&server);
 }
 
-/* From the cache: the first answer has the upstream's. */
+/* From upstream, and then from the cache. */
 static void expect_ttl(const char *name, int64_t ttl)
 {
-    say(name, "A");
-    struct said said = say_to(server.port, false, name, "A", 0);
-    ck_assert_msg(said.ttl <= ttl && said.ttl >= ttl - 2, "%s: %lld, not %lld", name,
-                  (long long)said.ttl, (long long)ttl);
+    for (unsigned i = 0; i < 2; i++) {
+        struct said said = say_to(server.port, false, name, "A", 0);
+        ck_assert_msg(said.ttl <= ttl && said.ttl >= ttl - 2, "%s, number %u: %lld, not %lld", name,
+                      i, (long long)said.ttl, (long long)ttl);
+    }
 }
 
 START_TEST(ttls_within_limits)

@@ -43,6 +43,12 @@ bool proxy_cache_put(struct proxy_cache *cache, const struct proxy_question *que
     ck_abort_msg("the cache is given something");
 }
 
+void proxy_cache_clamp(const struct reply *r, const struct cache_times *times, uint8_t *body)
+{
+    (void)r, (void)times, (void)body;
+    ck_abort_msg("the cache is asked what it makes of TTLs");
+}
+
 bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *question,
                         const struct cache_times *times, uint32_t now)
 {

@@ -164,6 +164,31 @@ START_TEST(clamps)
 }
 END_TEST
 
+/* The TTLs that a reply's records are passed on with. */
+START_TEST(clamps_what_is_passed_on)
+{
+    struct reply r;
+    times.ttl_min = 60;
+    times.ttl_max = 600;
+    struct ask reply = reply_to("www.example.", RRTYPE_A, RCODE_NOERROR);
+    reply_a(&reply, 5, 1);
+    reply_a(&reply, 300, 2);
+    reply_a(&reply, 5000, 3);
+    ck_assert(reply_parse(reply.data, reply.size, &r));
+    ck_assert_uint_eq(r.ttl_most, 5000);
+    uint8_t copy[512];
+    memcpy(copy, reply.data + r.body, r.body_size);
+    proxy_cache_clamp(&r, &times, copy);
+    ck_assert_uint_eq(wire_get_u32(copy + 6), 60);
+    ck_assert_uint_eq(wire_get_u32(copy + 22), 300);
+    ck_assert_uint_eq(wire_get_u32(copy + 38), 600);
+    r.rcode = RCODE_SERVFAIL;
+    memcpy(copy, reply.data + r.body, r.body_size);
+    proxy_cache_clamp(&r, &times, copy);
+    ck_assert_uint_eq(wire_get_u32(copy + 6), 5);
+}
+END_TEST
+
 /* What may not be kept, or is too large, ends what was there nonetheless. */
 START_TEST(ends_the_one_before)
 {
@@ -394,6 +419,7 @@ int main(void)
     tcase_add_test(unit.tests, names_of_all_lengths);
     tcase_add_test(unit.tests, room);
     tcase_add_test(unit.tests, clamps);
+    tcase_add_test(unit.tests, clamps_what_is_passed_on);
     tcase_add_test(unit.tests, ends_the_one_before);
     tcase_add_test(unit.tests, negative);
     tcase_add_test(unit.tests, stale);
