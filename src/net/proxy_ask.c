@@ -125,12 +125,11 @@ static bool send_stream(struct proxy *proxy, struct attempt *attempt)
 {
     uint8_t query[PROXY_QUERY];
     struct upstream *upstream = attempt->upstream;
+    bool tls = upstream->server.transport == UPSTREAM_TLS;
     size_t size = proxy_compose(proxy, attempt, query);
-    attempt->stream =
-        upstream_stream_send(proxy->streams, upstream,
-                             upstream->server.transport == UPSTREAM_TLS,
-                             attempt->transaction->group->tls_ca, query, size,
-                             proxy_token(proxy, attempt)) == 0;
+    attempt->stream = upstream_stream_send(proxy->streams, upstream,
+                                           tls ? attempt->transaction->group->trust : NULL, query,
+                                           size, proxy_token(proxy, attempt)) == 0;
     return attempt->stream;
 }
 

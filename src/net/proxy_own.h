@@ -49,7 +49,7 @@ struct proxy_group {
     unsigned attempts;
     bool case_mix;
     bool origin;
-    char *tls_ca;
+    struct tls_trust *trust; /* a reference; NULL: no server is asked over TLS */
     uint8_t probe_name[NAME_MAX_OCTETS];
     uint16_t probe_type;
     uint64_t probe_interval_ns;
