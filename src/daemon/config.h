@@ -41,7 +41,7 @@ struct config_proxy {
     unsigned ttl_min_ms, ttl_max_ms, negative_ttl_max_ms, stale_ms; /* whole seconds */
     bool prefetch;
     size_t groups;
-    struct upstream_group *group; /* without id and slots */
+    struct upstream_group *group; /* without id and slots; trusts have been read */
     size_t routes;                /* none: nothing is forwarded */
     struct config_route *route;
 };

@@ -20,6 +20,7 @@
 #include "daemon/config_keys.h"
 #include "dns/name.h"
 #include "dns/rrtype.h"
+#include "net/tls.h"
 #include "serve/proxy_cache.h"
 
 enum {
@@ -229,49 +230,10 @@ static void take_select(struct walk *walk, const json_t *value, size_t line)
                walk_quote(text, quoted));
 }
 
-/* What is wrong with a file of certificates; NULL: nothing. */
-static const char *certificates_fault(const char *path)
-{
-    struct stat st;
-    char line[128];
-    bool found = false;
-    int fd =
-        open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe's other end is not waited for */
-    FILE *in = fd >= 0 ? fdopen(fd, "r") : NULL;
-    if (in == NULL) {
-        const char *why = strerror(errno);
-        if (fd >= 0) {
-            close(fd);
-        }
-        return why;
-    }
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
-        fclose(in);
-        return "is no regular file";
-    }
-    while (!found && fgets(line, sizeof line, in) != NULL) {
-        found = strncmp(line, "-----BEGIN ", 11) == 0 && strstr(line, "CERTIFICATE-----") != NULL;
-    }
-    const char *why = ferror(in) ? strerror(errno) : "holds no certificate in PEM form";
-    fclose(in);
-    return found ? NULL : why;
-}
-
-/*
- * Whether it can be read, and has what looks like certificates, is asked here: at the first
- * connection there would be nobody to be told.
- */
 static void take_tls_ca(struct walk *walk, const json_t *value, size_t line)
 {
-    char quoted[WALK_QUOTED_MAX];
-    char *path = walk_path(walk->file, json_string_value(value));
-    const char *why = path != NULL && path[0] != '\0' ? certificates_fault(path) : NULL;
-    if (path == NULL) {
-        walk->no_memory = true;
-    } else if (why != NULL) {
-        walk_fault(walk, line, "%s: %s", walk_quote(path, quoted), why);
-    }
-    free(path);
+    (void)value;
+    reading_of(walk)->ca_line = line;
 }
 
 static void take_name(struct walk *walk, const json_t *value, size_t line)
@@ -301,10 +263,16 @@ static void take_type(struct walk *walk, const json_t *value, size_t line)
 static void take_upstream(struct walk *walk, const json_t *value, size_t line)
 {
     struct proxy_reading *reading = reading_of(walk);
+    const char *ca = json_string_value(json_object_get(value, "tls_ca"));
     if (json_object_get(value, "servers") == NULL) {
         walk_fault(walk, line, "has no \"servers\"");
     } else if (reading->groups < ROUTES_GROUPS_MAX) {
-        reading->group_line[reading->groups++] = line;
+        struct group_reading *group = &reading->group[reading->groups++];
+        *group = (struct group_reading){.line = line, .ca_line = reading->ca_line};
+        if (ca != NULL && ca[0] != '\0') {
+            group->ca = walk_path(walk->file, ca);
+            walk->no_memory |= group->ca == NULL;
+        }
     }
 }
 
@@ -365,11 +333,10 @@ static enum upstream_select select_of(const char *text)
 }
 
 /* What a checked group says, defaults where it says nothing. false: no memory. */
-static bool read_group(const char *file, const char *name, const json_t *value,
-                       struct upstream_group *group)
+static bool read_group(const char *name, const json_t *value, struct upstream_group *group)
 {
     const json_t *probe = json_object_get(value, "probe");
-    const char *chosen = selects[SELECT_FASTEST], *ca = "", *probe_name = ".", *probe_type = "NS";
+    const char *chosen = selects[SELECT_FASTEST], *probe_name = ".", *probe_type = "NS";
     uint8_t wire[NAME_MAX_OCTETS];
     *group = (struct upstream_group){
         .name = strdup(name),
@@ -384,12 +351,10 @@ static bool read_group(const char *file, const char *name, const json_t *value,
     read_ms(value, "timeout", &group->timeout_ms);
     read_count(value, "attempts", &group->attempts);
     read_count(value, "queries_max", &group->queries_max);
-    read_text(value, "tls_ca", &ca);
     read_text(probe, "name", &probe_name);
     read_text(probe, "type", &probe_type);
     read_ms(probe, "interval", &group->probe_interval_ms);
     group->select = select_of(chosen);
-    group->tls_ca = ca[0] != '\0' ? walk_path(file, ca) : NULL;
     rrtype_from_text(probe_type, strlen(probe_type), &group->probe_type);
     name_from_text(probe_name, strlen(probe_name), NULL, wire);
     group->probe_name = malloc(name_size(wire));
@@ -397,7 +362,7 @@ static bool read_group(const char *file, const char *name, const json_t *value,
         memcpy(group->probe_name, wire, name_size(wire));
     }
     return read_servers(json_object_get(value, "servers"), group) && group->name != NULL &&
-           group->probe_name != NULL && (ca[0] == '\0' || group->tls_ca != NULL);
+           group->probe_name != NULL;
 }
 
 static void take_upstreams(struct walk *walk, const json_t *value, size_t line)
@@ -416,7 +381,7 @@ static void take_upstreams(struct walk *walk, const json_t *value, size_t line)
         return;
     }
     json_object_foreach ((json_t *)(uintptr_t)value, name, group) {
-        walk->no_memory |= !read_group(walk->file, name, group, &proxy->group[proxy->groups++]);
+        walk->no_memory |= !read_group(name, group, &proxy->group[proxy->groups++]);
     }
 }
 
@@ -593,6 +558,7 @@ int config_proxy_defaults(struct config_proxy *proxy)
 void config_free_proxy(struct config_proxy *proxy)
 {
     for (size_t i = 0; i < proxy->groups; i++) {
+        tls_trust_unref(proxy->group[i].trust);
         upstream_group_clear(&proxy->group[i]);
     }
     for (size_t i = 0; i < proxy->routes; i++) {

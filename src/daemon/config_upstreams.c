@@ -12,6 +12,7 @@
 #include "base/text.h"
 #include "daemon/config_proxy.h"
 #include "dns/name.h"
+#include "net/tls.h"
 
 /* A group's name in messages. */
 enum { GROUP_TEXT_MAX = 64 };
@@ -51,8 +52,13 @@ static void warn_unused(const struct proxy_reading *reading, const struct config
     }
     for (size_t i = 0; i < config->proxy.groups; i++) {
         if (!used[i]) {
-            diag_warn(diag, config->path, reading->group_line[i],
+            diag_warn(diag, config->path, reading->group[i].line,
                       "proxy.upstreams.%s: no route uses it",
+                      group_text(&config->proxy.group[i], name));
+        }
+        if (reading->group[i].ca != NULL && config->proxy.group[i].trust == NULL) {
+            diag_warn(diag, config->path, reading->group[i].ca_line,
+                      "proxy.upstreams.%s.tls_ca: no server of the group is asked over TLS",
                       group_text(&config->proxy.group[i], name));
         }
     }
@@ -257,10 +263,77 @@ static void check_servers(const struct proxy_reading *reading, const struct conf
         }
     }
     if (different > ROUTES_SERVERS_MAX) {
-        diag_fault(diag, config->path, reading->group_line[0],
+        diag_fault(diag, config->path, reading->group[0].line,
                    "proxy.upstreams: %zu different servers, at most %d are possible", different,
                    ROUTES_SERVERS_MAX);
     }
+}
+
+/* ---- Certificates to trust ---- */
+
+static bool has_tls(const struct upstream_group *group)
+{
+    size_t i = 0;
+    while (i < group->servers && group->server[i].transport != UPSTREAM_TLS) {
+        i++;
+    }
+    return i < group->servers;
+}
+
+/* What a group before has read from the same file; NULL: none has. */
+static struct tls_trust *read_before(const struct proxy_reading *reading,
+                                     const struct config_proxy *proxy, size_t group)
+{
+    const char *ca = reading->group[group].ca;
+    for (size_t i = 0; i < group; i++) {
+        const char *other = reading->group[i].ca;
+        bool same = ca == NULL || other == NULL ? ca == other : strcmp(ca, other) == 0;
+        if (same && proxy->group[i].trust != NULL) {
+            return proxy->group[i].trust;
+        }
+    }
+    return NULL;
+}
+
+static void tell_unreadable(const struct group_reading *read, const struct upstream_group *group,
+                            const struct config *config, const char *why, struct diag *diag)
+{
+    char name[GROUP_TEXT_MAX], quoted[WALK_QUOTED_MAX];
+    group_text(group, name);
+    if (read->ca != NULL) {
+        diag_fault(diag, config->path, read->ca_line, "proxy.upstreams.%s.tls_ca: %s: %s", name,
+                   walk_quote(read->ca, quoted), why);
+    } else {
+        diag_fault(diag, config->path, read->line,
+                   "proxy.upstreams.%s: no \"tls_ca\", and of the system's certificates %s", name,
+                   why);
+    }
+}
+
+/* Reads them: at the first connection there would be nobody to be told of faults, and a worker would
+ * have to wait. */
+static int read_trusts(const struct proxy_reading *reading, struct config *config,
+                       struct diag *diag)
+{
+    struct config_proxy *proxy = &config->proxy;
+    int error = RR_OK;
+    for (size_t i = 0; i < proxy->groups && error != RR_ENOMEM; i++) {
+        const char *why;
+        struct upstream_group *group = &proxy->group[i];
+        if (!has_tls(group)) {
+            continue;
+        }
+        struct tls_trust *before = read_before(reading, proxy, i);
+        if (before != NULL) {
+            group->trust = tls_trust_ref(before);
+            continue;
+        }
+        error = tls_trust_open(reading->group[i].ca, &group->trust, &why);
+        if (error == RR_EIO) {
+            tell_unreadable(&reading->group[i], group, config, why, diag);
+        }
+    }
+    return error == RR_ENOMEM ? error : RR_OK;
 }
 
 /* ---- All of it ---- */
@@ -280,6 +353,9 @@ int config_check_proxy(const struct proxy_reading *reading, struct config *confi
     check_servers(reading, config, diag);
     int error = find_doubles(reading, config, diag);
     if (error == RR_OK && diag->faults == faults) {
+        error = read_trusts(reading, config, diag);
+    }
+    if (error == RR_OK && diag->faults == faults) {
         warn_unused(reading, config, diag);
         warn_open(reading, config, diag);
     }
@@ -292,4 +368,7 @@ void proxy_reading_free(struct proxy_reading *reading)
         free(reading->route[i].upstream);
     }
     free(reading->route);
+    for (size_t i = 0; i < reading->groups; i++) {
+        free(reading->group[i].ca);
+    }
 }

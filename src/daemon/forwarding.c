@@ -5,6 +5,7 @@
 #include "base/err.h"
 #include "daemon/make_routes.h"
 #include "daemon/upstream_slots.h"
+#include "net/tls.h"
 #include "serve/proxy_cache.h"
 
 struct forwarding {
@@ -29,7 +30,7 @@ static struct proxy_cache *cache_of(const struct routes *routes)
 static void drop(struct routes *routes, const struct routes *other)
 {
     struct proxy_cache *cache = cache_of(routes);
-    routes_free(routes);
+    unmake_routes(routes);
     if (cache != NULL && cache != cache_of(other)) {
         proxy_cache_free(cache);
     }
@@ -46,11 +47,29 @@ void forwarding_free(struct forwarding *forwarding)
     free(forwarding);
 }
 
-int forwarding_prepare(struct forwarding *forwarding, const struct config *config,
-                       const struct net *net, const struct routes **routes)
+/* Gives groups the trusts in force where theirs are the same: connections go on then. */
+static void keep_trusts(struct config_proxy *proxy, const struct routes *now)
+{
+    for (size_t i = 0; i < proxy->groups; i++) {
+        struct upstream_group *group = &proxy->group[i];
+        for (size_t j = 0; group->trust != NULL && now != NULL && j < now->groups; j++) {
+            struct tls_trust *trust = now->group[j].trust;
+            if (trust != NULL && tls_trust_same(trust, group->trust)) {
+                tls_trust_ref(trust);
+                tls_trust_unref(group->trust);
+                group->trust = trust;
+                break;
+            }
+        }
+    }
+}
+
+int forwarding_prepare(struct forwarding *forwarding, struct config *config, const struct net *net,
+                       const struct routes **routes)
 {
     struct routes *made = NULL;
     if (config->proxy.routes > 0) {
+        keep_trusts(&config->proxy, forwarding->now);
         int error = make_routes(&config->proxy, &made);
         if (error != RR_OK) {
             return error;

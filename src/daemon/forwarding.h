@@ -21,12 +21,13 @@ void forwarding_free(struct forwarding *forwarding);
 
 /*
  * Makes the routes that config wants (*routes; NULL: none), for the settings of the next world. The
- * cache stays the one in force while its size is the same. What is in force stays until
+ * cache stays the one in force while its size is the same; trusts of groups, in config too, become
+ * those in force where they are of the same certificates. What is in force stays until
  * forwarding_settle, which has to follow. net may be NULL. Returns 0, or RR_ENOMEM or RR_ELIMIT,
  * with which nothing has changed.
  */
-int forwarding_prepare(struct forwarding *forwarding, const struct config *config,
-                       const struct net *net, const struct routes **routes);
+int forwarding_prepare(struct forwarding *forwarding, struct config *config, const struct net *net,
+                       const struct routes **routes);
 
 /*
  * adopted: every worker uses a world with what was prepared, and what it replaces is freed. Else no

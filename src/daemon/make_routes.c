@@ -1,5 +1,5 @@
 /*
- * Everything is copied, so that routes outlive the configuration that they are made of: workers use
+ * Everything but trusts is copied, so that routes outlive the configuration that they are made of: workers use
  * them until the world that has them is gone.
  */
 #include "daemon/make_routes.h"
@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/siphash.h"
 #include "dns/name.h"
+#include "net/tls.h"
 
 /* ---- Identity ---- */
 
@@ -101,11 +102,12 @@ static bool copy_group(struct upstream_group *to, const struct upstream_group *f
 {
     void *probe_name = NULL;
     *to = *from;
-    to->name = to->tls_ca = NULL;
+    to->name = NULL;
     to->server = NULL;
     to->servers = 0;
     to->probe_name = NULL;
-    bool ok = copy_text(&to->name, from->name) && copy_text(&to->tls_ca, from->tls_ca) &&
+    to->trust = from->trust != NULL ? tls_trust_ref(from->trust) : NULL;
+    bool ok = copy_text(&to->name, from->name) &&
               copy_octets(&probe_name, from->probe_name, name_size(from->probe_name));
     to->probe_name = probe_name;
     return ok && copy_servers(to, from);
@@ -193,9 +195,17 @@ int make_routes(const struct config_proxy *proxy, struct routes **routes)
     int error = ok ? copy_groups(proxy, made) : RR_ENOMEM;
     error = error == RR_OK ? fill_routes(proxy, made) : error;
     if (error != RR_OK) {
-        routes_free(made);
+        unmake_routes(made);
         return error;
     }
     *routes = made;
     return RR_OK;
+}
+
+void unmake_routes(struct routes *routes)
+{
+    for (size_t i = 0; routes != NULL && i < routes->groups; i++) {
+        tls_trust_unref(routes->group[i].trust);
+    }
+    routes_free(routes);
 }

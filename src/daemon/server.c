@@ -217,18 +217,21 @@ static int start_zones(struct run *run)
 static int start(struct run *run, struct diag *diag)
 {
     struct server *server = &run->server;
+    /* Before OpenSSL is used, as it is to read certificates: its allocations can't be taken over
+     * later, and what it draws private random numbers from stays where it was made. */
+    int secret_error = secret_init();
     int error = told(diag, "configuration",
                      config_load(server->config_path, server->overrides, &server->config, diag));
     if (error != 0) {
         return error;
     }
     log_set_level(server->config->log_level);
-    error = secret_init();
-    if (error != 0 && server->config->policies > 0) {
+    if (secret_error != 0 && server->config->policies > 0) {
         log_warning("private keys: %s",
-                    error == RR_EPERM ? "their memory can't be locked (RLIMIT_MEMLOCK): it may be "
-                                        "written to swap space"
-                                      : "no memory of their own");
+                    secret_error == RR_EPERM
+                        ? "their memory can't be locked (RLIMIT_MEMLOCK): it may be written to swap "
+                          "space"
+                        : "no memory of their own");
     }
     server->base = event_base_new();
     if (server->base == NULL) {

@@ -12,8 +12,8 @@
 #include <stddef.h>
 
 /*
- * Makes the memory that OpenSSL keeps private keys in; to be called once at the start, before the
- * first key is made or read. Returns 0; RR_EPERM where the memory is there, but could not be locked
+ * Makes the memory that OpenSSL keeps private keys in; to be called once at the start, before
+ * anything of OpenSSL is used. Returns 0; RR_EPERM where the memory is there, but could not be locked
  * (RLIMIT_MEMLOCK): keys may then be swapped out; RR_ENOMEM where it is not there: keys live in
  * ordinary memory then, wiped all the same.
  */

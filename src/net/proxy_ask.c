@@ -13,13 +13,6 @@
 #include "dns/wire.h"
 #include "net/proxy_own.h"
 
-enum {
-    /* What we take in a datagram; the same as what is advertised to clients by default: it passes
-     * all usual paths whole. */
-    EDNS_SIZE = 1232,
-    OPTION_HEAD = 4,
-};
-
 /* ---- Secrets ---- */
 
 /* Where the kernel has none to give (it always has, once it is up), old ones are not used again:
@@ -57,53 +50,6 @@ static void mix_case(struct proxy *proxy, uint8_t *name, size_t size)
             name[i] = (bits[i / 8] >> i % 8 & 1) != 0 ? letter - 'a' + 'A' : letter;
         }
     }
-}
-
-/* ---- The message ---- */
-
-static void write_opt(struct wire_writer *w, const struct proxy *proxy,
-                      const struct transaction *t, const struct upstream *upstream)
-{
-    const uint8_t *mark = proxy->service->world->settings.loop_mark;
-    size_t mark_size = sizeof proxy->service->world->settings.loop_mark;
-    wire_write_u8(w, 0);
-    wire_write_u16(w, RRTYPE_OPT);
-    wire_write_u16(w, EDNS_SIZE);
-    wire_write_u32(w, (t->question.flags & PROXY_DO) != 0 ? EDNS_DO : 0);
-    wire_write_u16(w, (uint16_t)(2 * OPTION_HEAD + upstream->cookie_size + mark_size));
-    wire_write_u16(w, EDNS_COOKIE);
-    wire_write_u16(w, upstream->cookie_size);
-    wire_write_octets(w, upstream->cookie, upstream->cookie_size);
-    wire_write_u16(w, EDNS_LOOP);
-    wire_write_u16(w, (uint16_t)mark_size);
-    wire_write_octets(w, mark, mark_size);
-}
-
-/* AD asks that it be told in the reply whether the data was validated (RFC 6840 section 5.7). */
-static uint16_t query_flags(const struct transaction *t)
-{
-    return (uint16_t)(((t->question.flags & PROXY_RD) != 0 ? FLAG_RD : 0) |
-                      ((t->question.flags & PROXY_CD) != 0 ? FLAG_CD : 0) |
-                      (t->group->origin ? 0 : FLAG_AD));
-}
-
-/* Writes the question to out, which has room for PROXY_QUERY octets. */
-static size_t compose(const struct proxy *proxy, const struct attempt *attempt, uint8_t *out)
-{
-    const struct transaction *t = attempt->transaction;
-    struct wire_writer w = wire_writer_init(out, PROXY_QUERY);
-    wire_write_u16(&w, attempt->id);
-    wire_write_u16(&w, query_flags(t));
-    wire_write_u16(&w, 1);
-    wire_write_u32(&w, 0);
-    wire_write_u16(&w, attempt->plain ? 0 : 1);
-    wire_write_octets(&w, t->qname, t->qname_size);
-    wire_write_u16(&w, t->question.qtype);
-    wire_write_u16(&w, CLASS_IN);
-    if (!attempt->plain) {
-        write_opt(&w, proxy, t, attempt->upstream);
-    }
-    return w.pos;
 }
 
 /* ---- Sending ---- */
@@ -168,8 +114,8 @@ static bool send_datagram(struct proxy *proxy, struct attempt *attempt, uint64_t
     }
     proxy_attempt_id(proxy, attempt, socket);
     size_t place = queries->count++;
-    queries->vector[place] = (struct iovec){
-        queries->octets[place], compose(proxy, attempt, queries->octets[place])};
+    queries->vector[place] = (struct iovec){queries->octets[place],
+                                            proxy_compose(proxy, attempt, queries->octets[place])};
     queries->attempt[place] = attempt;
     attempt->staged = (uint8_t)(place + 1);
     return true;
@@ -179,12 +125,11 @@ static bool send_stream(struct proxy *proxy, struct attempt *attempt)
 {
     uint8_t query[PROXY_QUERY];
     struct upstream *upstream = attempt->upstream;
-    size_t size = compose(proxy, attempt, query);
-    attempt->stream =
-        upstream_stream_send(proxy->streams, upstream,
-                             upstream->server.transport == UPSTREAM_TLS,
-                             attempt->transaction->group->tls_ca, query, size,
-                             proxy_token(proxy, attempt)) == 0;
+    bool tls = upstream->server.transport == UPSTREAM_TLS;
+    size_t size = proxy_compose(proxy, attempt, query);
+    attempt->stream = upstream_stream_send(proxy->streams, upstream,
+                                           tls ? attempt->transaction->group->trust : NULL, query,
+                                           size, proxy_token(proxy, attempt)) == 0;
     return attempt->stream;
 }
 

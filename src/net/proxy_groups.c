@@ -3,11 +3,13 @@
  * known of them, their sockets and connections. Old groups go with the last transaction that has
  * one.
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "net/proxy_own.h"
+#include "net/tls.h"
 
 void proxy_upstream_unref(struct proxy *proxy, struct upstream *upstream)
 {
@@ -30,7 +32,7 @@ void proxy_group_unref(struct proxy *proxy, struct proxy_group *group)
     for (size_t i = 0; i < group->set.count; i++) {
         proxy_upstream_unref(proxy, group->set.upstream[i]);
     }
-    free(group->tls_ca);
+    tls_trust_unref(group->trust);
     free(group);
 }
 
@@ -62,6 +64,7 @@ static bool fill(struct proxy *proxy, struct proxy_group *group, const struct up
 {
     for (size_t i = 0; i < from->servers; i++) {
         const struct upstream_server *server = &from->server[i];
+        assert(server->transport != UPSTREAM_TLS || from->trust != NULL);
         struct upstream *upstream = known(proxy->group, proxy->groups, server);
         upstream = upstream != NULL ? upstream : known(made, count, server);
         if (upstream != NULL) {
@@ -92,9 +95,8 @@ static struct proxy_group *new_group(struct proxy *proxy, const struct upstream_
     memcpy(group->probe_name, from->probe_name, name_size(from->probe_name));
     group->probe_type = from->probe_type;
     group->probe_interval_ns = from->probe_interval_ms * PROXY_MS;
-    group->tls_ca = from->tls_ca != NULL ? strdup(from->tls_ca) : NULL;
-    if ((from->tls_ca != NULL && group->tls_ca == NULL) ||
-        !fill(proxy, group, from, made, count)) {
+    group->trust = from->trust != NULL ? tls_trust_ref(from->trust) : NULL;
+    if (!fill(proxy, group, from, made, count)) {
         proxy_group_unref(proxy, group);
         return NULL;
     }
@@ -125,7 +127,6 @@ void proxy_adopt(struct proxy *proxy)
     struct proxy_group *made[ROUTES_GROUPS_MAX];
     size_t count = 0;
     proxy->routes_id = id;
-    upstream_streams_reread(proxy->streams);
     while (routes != NULL && count < routes->groups) {
         made[count] = new_group(proxy, &routes->group[count], made, count);
         if (made[count] == NULL) {

@@ -1,7 +1,8 @@
 /*
  * What the files of the proxy share: proxy.c (its life, and questions coming in), proxy_table.c
- * (transactions and who waits for them), proxy_ask.c (asking, and losing patience), proxy_reply.c
- * (what upstream says), proxy_answer.c (what clients are told), proxy_groups.c (whom to ask).
+ * (transactions and who waits for them), proxy_ask.c (asking, and losing patience), proxy_query.c
+ * (how it is put), proxy_reply.c (what upstream says), proxy_answer.c (what clients are told),
+ * proxy_groups.c (whom to ask).
  */
 #ifndef RRDNS_NET_PROXY_OWN_H
 #define RRDNS_NET_PROXY_OWN_H
@@ -26,7 +27,7 @@ enum {
     PROXY_BUCKETS = 2048,
     PROXY_BATCH = 32,           /* messages sent or received at once */
     PROXY_SLOT = 4096 + 64,     /* room for one, see udp.c */
-    PROXY_QUERY = 384,          /* the longest that we ask: 12 + 259 + 11 + 44 + 12 */
+    PROXY_QUERY = 384,          /* the longest that we ask: 12 + 259 + 11 + 44 + 12 + 4, padded */
     /* Attempts of a transaction: each may come to a repetition over TCP or without EDNS. */
     PROXY_ATTEMPTS = 2 * GROUP_ATTEMPTS_MAX,
     TICK_MS = 10,
@@ -48,7 +49,7 @@ struct proxy_group {
     unsigned attempts;
     bool case_mix;
     bool origin;
-    char *tls_ca;
+    struct tls_trust *trust; /* a reference; NULL: no server is asked over TLS */
     uint8_t probe_name[NAME_MAX_OCTETS];
     uint16_t probe_type;
     uint64_t probe_interval_ns;
@@ -249,6 +250,12 @@ void proxy_send_queries(struct proxy *proxy);
 void proxy_start_clock(struct proxy *proxy, uint64_t now);
 void proxy_tick(evutil_socket_t fd, short what, void *proxy);
 void proxy_probe(evutil_socket_t fd, short what, void *proxy);
+
+/* ---- proxy_query.c ---- */
+
+/* Writes the question of an attempt to out, which has room for PROXY_QUERY octets; returns its size.
+ * Over TLS it is padded (RFC 7830, 8467), unless it goes without EDNS. */
+size_t proxy_compose(const struct proxy *proxy, const struct attempt *attempt, uint8_t *out);
 
 /* ---- proxy_reply.c ---- */
 

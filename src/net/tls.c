@@ -6,6 +6,7 @@
  */
 #include "net/tls.h"
 
+#include <assert.h>
 #include <event2/bufferevent.h>
 #include <event2/bufferevent_ssl.h>
 #include <event2/event.h>
@@ -14,13 +15,17 @@
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/err.h"
+#include "net/tls_certificates.h"
 
 struct tls_trust {
-    SSL_CTX *context;
+    _Atomic unsigned references;
+    SSL_CTX *context; /* not changed once others see it: openssl-threads(7) on factories */
+    uint8_t digest[TLS_DIGEST];
 };
 
 struct tls_session {
@@ -79,41 +84,53 @@ static bool set_up(SSL_CTX *context)
            SSL_CTX_set_alpn_protos(context, dot, sizeof dot - 1) == 0;
 }
 
-static int load(SSL_CTX *context, const char *file)
-{
-    if (file == NULL) {
-        return SSL_CTX_set_default_verify_paths(context) == 1 ? 0 : RR_EIO;
-    }
-    if (SSL_CTX_load_verify_locations(context, file, NULL) != 1) {
-        return RR_EIO;
-    }
-    X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(context), X509_V_FLAG_PARTIAL_CHAIN);
-    return 0;
-}
-
-int tls_trust_open(const char *file, struct tls_trust **out)
+int tls_trust_open(const char *file, struct tls_trust **out, const char **why)
 {
     int error = RR_ENOMEM;
     struct tls_trust *trust = calloc(1, sizeof *trust);
-    if (trust != NULL && (trust->context = SSL_CTX_new(TLS_client_method())) != NULL &&
-        set_up(trust->context)) {
-        error = load(trust->context, file);
+    if (trust == NULL) {
+        return error;
+    }
+    atomic_init(&trust->references, 1);
+    trust->context = SSL_CTX_new(TLS_client_method());
+    if (trust->context != NULL && set_up(trust->context)) {
+        X509_STORE *store = SSL_CTX_get_cert_store(trust->context);
+        error = tls_certificates_read(store, file, trust->digest, why);
+    }
+    if (error == 0 && file != NULL) {
+        X509_VERIFY_PARAM_set_flags(SSL_CTX_get0_param(trust->context), X509_V_FLAG_PARTIAL_CHAIN);
     }
     ERR_clear_error(); /* the thread's next call should not find what this one left */
     if (error != 0) {
-        tls_trust_free(trust);
+        tls_trust_unref(trust);
         return error;
     }
     *out = trust;
     return 0;
 }
 
-void tls_trust_free(struct tls_trust *trust)
+struct tls_trust *tls_trust_ref(struct tls_trust *trust)
 {
-    if (trust != NULL) {
+    atomic_fetch_add_explicit(&trust->references, 1, memory_order_relaxed);
+    return trust;
+}
+
+void tls_trust_unref(struct tls_trust *trust)
+{
+    if (trust == NULL) {
+        return;
+    }
+    unsigned before = atomic_fetch_sub_explicit(&trust->references, 1, memory_order_acq_rel);
+    assert(before > 0);
+    if (before == 1) {
         SSL_CTX_free(trust->context);
         free(trust);
     }
+}
+
+bool tls_trust_same(const struct tls_trust *a, const struct tls_trust *b)
+{
+    return memcmp(a->digest, b->digest, sizeof a->digest) == 0;
 }
 
 /* ---- Connections ---- */

@@ -1,7 +1,7 @@
 /*
  * TLS to upstream servers (RFC 7858, with the strict profile of RFC 8310): the server's certificate
- * must lead to one that is trusted and hold the name or the address that is configured. All of this
- * is one thread's. Only this file's source knows OpenSSL in net/.
+ * must lead to one that is trusted and hold the name or the address that is configured. A trust may be
+ * used by several threads at once; all else is one thread's. Only tls*.c know OpenSSL in net/.
  */
 #ifndef RRDNS_NET_TLS_H
 #define RRDNS_NET_TLS_H
@@ -13,18 +13,29 @@
 struct bufferevent;
 struct event_base;
 
-/* Certificates to be trusted, and the settings that go with them. */
+/* Certificates to be trusted, and the settings that go with them; immutable, with references. */
 struct tls_trust;
 
 /* What the last connection to a server left behind, to begin the next one with: no certificates, no
  * signatures. One for each server and trust. */
 struct tls_session;
 
-/* Reads a file of certificates (PEM); NULL: the system's. Each of them is trusted, though it may be
- * no authority's. 0, or RR_ENOMEM, or RR_EIO where it can't be read or holds none. */
-int tls_trust_open(const char *file, struct tls_trust **trust);
-/* Connections that use it may go on. NULL is harmless. */
-void tls_trust_free(struct tls_trust *trust);
+/*
+ * Reads a file of certificates (PEM); NULL: the system's, which are those that OpenSSL's own programs
+ * trust, all of them read here and now. Each in a file is trusted, though it may be no authority's.
+ * Blocks: not for workers. Returns 0 with one reference; or RR_ENOMEM; or RR_EIO where it can't be
+ * read, is no regular file, has more than 4 MB, holds none or one that is broken, *why telling which
+ * (valid as long as strerror's text).
+ */
+int tls_trust_open(const char *file, struct tls_trust **trust, const char **why);
+
+/* One more reference to it; returns it. */
+struct tls_trust *tls_trust_ref(struct tls_trust *trust);
+/* One less. Connections that were made with it may go on. NULL is harmless. */
+void tls_trust_unref(struct tls_trust *trust);
+
+/* Whether both trust the same certificates, read from the same kind of place. */
+bool tls_trust_same(const struct tls_trust *a, const struct tls_trust *b);
 
 struct tls_session *tls_session_new(void);
 /* Connections that were made with it may go on. NULL is harmless. */

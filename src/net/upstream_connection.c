@@ -60,7 +60,7 @@ static void connection_shut(struct connection *connection)
     if (connection->fd >= 0) {
         close(connection->fd);
     }
-    connection->lane->connections--;
+    upstream_lane_leave(connection->peer, connection->lane);
     connection->lane = NULL;
     connection->state = DEAD;
 }
@@ -314,9 +314,8 @@ static int establish(struct connection *connection)
     const struct lane *lane = connection->lane;
     struct event_base *base = connection->streams->base;
     if (lane->trust != NULL) {
-        int error =
-            tls_connect(lane->trust->tls, lane->session, base, connection->fd, server->tls_name,
-                        (const struct sockaddr *)&server->address, &connection->buffers);
+        int error = tls_connect(lane->trust, lane->session, base, connection->fd, server->tls_name,
+                                (const struct sockaddr *)&server->address, &connection->buffers);
         if (error != 0) {
             return error;
         }

@@ -53,21 +53,10 @@ struct connection {
 };
 TAILQ_HEAD(connection_list, connection);
 
-/* What files of certificates hold. */
-struct trust {
-    SLIST_ENTRY(trust) entry;
-    struct tls_trust *tls; /* NULL: not read */
-    bool stale;            /* to be read */
-    uint64_t retry_at;     /* but not before */
-    unsigned lanes;
-    char *file; /* NULL: the system's */
-};
-SLIST_HEAD(trust_list, trust);
-
 struct lane {
     SLIST_ENTRY(lane) entry;
-    struct trust *trust;  /* NULL: no TLS */
-    unsigned connections; /* that are not dead */
+    struct tls_trust *trust; /* NULL: no TLS */
+    unsigned connections;    /* that are not dead */
     struct tls_session *session;
 };
 SLIST_HEAD(lane_list, lane);
@@ -76,7 +65,7 @@ SLIST_HEAD(lane_list, lane);
 struct peer {
     struct upstream *upstream;
     bool closing;
-    struct lane_list lanes;
+    struct lane_list lanes; /* the newest first */
     struct connection_list connections;
     struct chain of_token[UPSTREAM_CHAINS];
 };
@@ -84,12 +73,16 @@ struct peer {
 struct upstream_streams {
     struct event_base *base;
     struct upstream_stream_handler handler;
-    struct trust_list trusts;
     size_t random_left;
     uint8_t random[256];
 };
 
 struct evbuffer;
+
+/* ---- Lanes ---- */
+
+/* A connection of the lane has died. */
+void upstream_lane_leave(struct peer *peer, struct lane *lane);
 
 /* ---- Connections ---- */
 

@@ -1,7 +1,7 @@
 /*
- * A server has lanes: one without TLS, one for each file of certificates it is asked with. A
- * connection belongs to a lane, and what was verified with one file is never used by who trusts
- * another.
+ * A server has lanes: one without TLS, one for each trust it is asked with. A connection belongs to
+ * a lane, and what was verified with one trust is never used by who has another. A lane has a
+ * reference to its trust, so no other can come to be at the same address.
  */
 #include "net/upstream_stream.h"
 
@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/log.h"
 #include "dns/wire.h"
 #include "net/tls.h"
 #include "net/upstream_own.h"
@@ -22,8 +21,6 @@ enum {
     CROWDED = 64,            /* questions on a connection, from which on another one is opened */
     OUTPUT_MAX = 256 * 1024, /* octets of a connection that the server does not take */
 };
-
-static const uint64_t TRUST_PAUSE = 10000000000; /* between tries to read a file */
 
 /* ---- Questions ---- */
 
@@ -44,7 +41,7 @@ static int draw_id(struct upstream_streams *streams, struct connection *connecti
     return 0;
 }
 
-/* ---- Servers, lanes and trust ---- */
+/* ---- Servers and lanes ---- */
 
 static struct peer *peer_of(struct upstream *upstream)
 {
@@ -58,105 +55,50 @@ static struct peer *peer_of(struct upstream *upstream)
     return peer;
 }
 
-static bool same_file(const char *a, const char *b)
+static void lane_free(struct peer *peer, struct lane *lane)
 {
-    return a == b || (a != NULL && b != NULL && strcmp(a, b) == 0);
-}
-
-static void trust_free(struct trust *trust)
-{
-    tls_trust_free(trust->tls);
-    free(trust->file);
-    free(trust);
-}
-
-static struct trust *trust_of(struct upstream_streams *streams, const char *file)
-{
-    struct trust *trust;
-    for (trust = SLIST_FIRST(&streams->trusts); trust != NULL; trust = SLIST_NEXT(trust, entry)) {
-        if (same_file(trust->file, file)) {
-            return trust;
-        }
-    }
-    trust = calloc(1, sizeof *trust);
-    if (trust == NULL || (file != NULL && (trust->file = strdup(file)) == NULL)) {
-        free(trust);
-        return NULL;
-    }
-    trust->stale = true;
-    SLIST_INSERT_HEAD(&streams->trusts, trust, entry);
-    return trust;
-}
-
-/* Reads the file where it has to be. What was read before stays in use where it can't be read. */
-static int trust_read(struct trust *trust)
-{
-    uint64_t now;
-    if (!trust->stale || (now = clock_now_ns()) < trust->retry_at) {
-        return trust->tls != NULL ? 0 : RR_EIO;
-    }
-    struct tls_trust *tls;
-    int error = tls_trust_open(trust->file, &tls);
-    if (error == 0) {
-        tls_trust_free(trust->tls);
-        trust->tls = tls;
-        trust->stale = false;
-        return 0;
-    }
-    trust->retry_at = now + TRUST_PAUSE;
-    log_warning("%s: no certificates to trust can be read from it: %s",
-                trust->file != NULL ? trust->file : "the system's certificates",
-                rr_strerror(error));
-    return trust->tls != NULL ? 0 : error;
-}
-
-static void lane_free(struct lane *lane)
-{
-    if (lane->trust != NULL) {
-        lane->trust->lanes--;
-        tls_session_free(lane->session);
-    }
+    SLIST_REMOVE(&peer->lanes, lane, lane, entry);
+    tls_trust_unref(lane->trust);
+    tls_session_free(lane->session);
     free(lane);
 }
 
-/* Lanes of files that the configuration names no more would stay for ever. One that is needed again
- * has only lost its session. */
-static void free_idle_lanes(struct peer *peer)
+/*
+ * Lanes of what nobody trusts any more would stay for ever, so only the newest one stays without a
+ * connection, for its session's sake. Another that is needed again has only lost that.
+ */
+void upstream_lane_leave(struct peer *peer, struct lane *lane)
 {
-    struct lane *lane = SLIST_FIRST(&peer->lanes);
-    while (lane != NULL) {
-        struct lane *next = SLIST_NEXT(lane, entry);
-        if (lane->connections == 0) {
-            SLIST_REMOVE(&peer->lanes, lane, lane, entry);
-            lane_free(lane);
-        }
-        lane = next;
+    if (--lane->connections == 0 && lane != SLIST_FIRST(&peer->lanes)) {
+        lane_free(peer, lane);
     }
 }
 
-static int lane_of(struct upstream_streams *streams, struct peer *peer, bool tls, const char *ca,
-                   struct lane **out)
+static struct lane *new_lane(struct peer *peer, struct tls_trust *trust)
+{
+    struct lane *lane = calloc(1, sizeof *lane);
+    if (lane == NULL || (trust != NULL && (lane->session = tls_session_new()) == NULL)) {
+        free(lane);
+        return NULL;
+    }
+    lane->trust = trust != NULL ? tls_trust_ref(trust) : NULL;
+    struct lane *newest = SLIST_FIRST(&peer->lanes);
+    if (newest != NULL && newest->connections == 0) {
+        lane_free(peer, newest);
+    }
+    SLIST_INSERT_HEAD(&peer->lanes, lane, entry);
+    return lane;
+}
+
+static struct lane *lane_of(struct peer *peer, struct tls_trust *trust)
 {
     struct lane *lane;
     for (lane = SLIST_FIRST(&peer->lanes); lane != NULL; lane = SLIST_NEXT(lane, entry)) {
-        if (tls ? lane->trust != NULL && same_file(lane->trust->file, ca) : lane->trust == NULL) {
-            *out = lane;
-            return 0;
+        if (lane->trust == trust) {
+            return lane;
         }
     }
-    free_idle_lanes(peer);
-    lane = calloc(1, sizeof *lane);
-    if (lane == NULL || (tls && ((lane->trust = trust_of(streams, ca)) == NULL ||
-                                 (lane->session = tls_session_new()) == NULL))) {
-        free(lane);
-        return RR_ENOMEM;
-    }
-    if (tls) {
-        lane->trust->lanes++;
-    }
-    SLIST_INSERT_HEAD(&peer->lanes, lane, entry);
-    *out = lane;
-    return 0;
+    return new_lane(peer, trust);
 }
 
 /* ---- Sending ---- */
@@ -183,10 +125,7 @@ static int choose(struct upstream_streams *streams, struct peer *peer, struct la
     }
     int error = least != NULL ? 0 : RR_ELIMIT;
     if (lane->connections < CONNECTIONS_MAX && (least == NULL || least->questions >= CROWDED)) {
-        error = lane->trust != NULL ? trust_read(lane->trust) : 0;
-        if (error == 0) {
-            error = upstream_connection_open(streams, peer, lane, out);
-        }
+        error = upstream_connection_open(streams, peer, lane, out);
         if (error == 0 || least == NULL) {
             return error;
         }
@@ -231,8 +170,8 @@ static int ask(struct connection *connection, uint8_t *data, size_t size, uint64
     return 0;
 }
 
-int upstream_stream_send(struct upstream_streams *streams, struct upstream *upstream, bool tls,
-                         const char *ca, uint8_t *data, size_t size, uint64_t token)
+int upstream_stream_send(struct upstream_streams *streams, struct upstream *upstream,
+                         struct tls_trust *trust, uint8_t *data, size_t size, uint64_t token)
 {
     if (size < UPSTREAM_HEADER || size > UINT16_MAX) {
         return RR_EINVAL;
@@ -244,12 +183,12 @@ int upstream_stream_send(struct upstream_streams *streams, struct upstream *upst
     if (peer->closing) {
         return RR_EIO;
     }
-    struct lane *lane;
-    struct connection *connection;
-    int error = lane_of(streams, peer, tls, ca, &lane);
-    if (error == 0) {
-        error = choose(streams, peer, lane, size, &connection);
+    struct lane *lane = lane_of(peer, trust);
+    if (lane == NULL) {
+        return RR_ENOMEM;
     }
+    struct connection *connection;
+    int error = choose(streams, peer, lane, size, &connection);
     return error != 0 ? error : ask(connection, data, size, token);
 }
 
@@ -282,8 +221,7 @@ void upstream_stream_close(struct upstream_streams *streams, struct upstream *up
         upstream_connection_fail(connection, UPSTREAM_NO_ERROR);
     }
     while ((lane = SLIST_FIRST(&peer->lanes)) != NULL) {
-        SLIST_REMOVE_HEAD(&peer->lanes, entry);
-        lane_free(lane);
+        lane_free(peer, lane);
     }
     upstream->streams = NULL;
     free(peer);
@@ -298,32 +236,11 @@ struct upstream_streams *upstream_streams_new(struct event_base *base,
     if (streams != NULL) {
         streams->base = base;
         streams->handler = *handler;
-        SLIST_INIT(&streams->trusts);
     }
     return streams;
 }
 
-void upstream_streams_reread(struct upstream_streams *streams)
-{
-    struct trust *trust = SLIST_FIRST(&streams->trusts);
-    while (trust != NULL) {
-        struct trust *next = SLIST_NEXT(trust, entry);
-        trust->stale = true;
-        trust->retry_at = 0;
-        if (trust->lanes == 0) {
-            SLIST_REMOVE(&streams->trusts, trust, trust, entry);
-            trust_free(trust);
-        }
-        trust = next;
-    }
-}
-
 void upstream_streams_free(struct upstream_streams *streams)
 {
-    struct trust *trust;
-    while ((trust = SLIST_FIRST(&streams->trusts)) != NULL) {
-        SLIST_REMOVE_HEAD(&streams->trusts, entry);
-        trust_free(trust);
-    }
     free(streams);
 }

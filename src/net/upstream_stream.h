@@ -12,7 +12,8 @@
 #include "net/upstream.h"
 
 struct event_base;
-struct upstream_streams; /* of one worker: what it trusts, and random octets */
+struct tls_trust;        /* net/tls.h */
+struct upstream_streams; /* of one worker */
 
 /*
  * What becomes of a question that was sent. token is the caller's, as given with it, another one for
@@ -45,21 +46,21 @@ struct upstream_streams *upstream_streams_new(struct event_base *base,
  * frees with the next turn of the loop, or with the base. */
 void upstream_streams_free(struct upstream_streams *streams);
 
-/* The configuration was read again: files of certificates are too, when they are next needed. */
-void upstream_streams_reread(struct upstream_streams *streams);
-
 /*
  * Sends a question (data, without its length, 12 to 65535 octets; the ID is written into it, a
  * random one that no question outstanding or forgotten has on the connection) to upstream, over a
- * connection that is there or a new one: at most four a server (and each file of certificates), a
- * new one where all others have 64 outstanding or none is. tls: with TLS, the server's name or
- * address checked against its certificate, which is trusted by the file ca (NULL: by the system's).
- * Returns 0; or, and no handler is called then, RR_ELIMIT where too much is outstanding (4096
- * questions or 256 KB unsent on each connection), RR_EIO (no connection can be begun, or ca can't be
- * read, or upstream_stream_close is under way), RR_ENOMEM, RR_EINVAL for a size that can't be.
- * Times nothing: who loses patience calls upstream_stream_forget.
+ * connection that is there or a new one: at most four a server (and each trust), a new one where all
+ * others have 64 outstanding or none is. trust: with TLS, the server's name or address checked
+ * against its certificate, which has to lead to one of these; NULL: without TLS. Returns 0; or, and
+ * no handler is called then, RR_ELIMIT where too much is outstanding (4096 questions or 256 KB unsent
+ * on each connection), RR_EIO (no connection can be begun, or upstream_stream_close is under way),
+ * RR_ENOMEM, RR_EINVAL for a size that can't be. Times nothing: who loses patience calls
+ * upstream_stream_forget.
  *
- * A file of certificates is read here when it is first needed, which blocks.
+ * A connection has a reference to the trust that it was made with, and carries only questions that
+ * come with the very same one. So with a trust that takes another's place questions go over new
+ * connections; the old ones still bring the replies to what was asked over them, and end as all do
+ * that are idle.
  *
  * Connections idle for ten seconds are closed (RFC 7766 section 6.2.3); one that does not get
  * established within five fails. One on which no reply came for the last two seconds while questions
@@ -69,8 +70,8 @@ void upstream_streams_reread(struct upstream_streams *streams);
  * Counted here, in upstream->counts: connections (begun), rejected (messages with an ID that was not
  * asked; 64 of them with no reply between end the connection).
  */
-int upstream_stream_send(struct upstream_streams *streams, struct upstream *upstream, bool tls,
-                         const char *ca, uint8_t *data, size_t size, uint64_t token);
+int upstream_stream_send(struct upstream_streams *streams, struct upstream *upstream,
+                         struct tls_trust *trust, uint8_t *data, size_t size, uint64_t token);
 
 /* A question will not be waited for any more; its handler is not called, its ID is not used again
  * on the connection until the reply came. A token that is not outstanding is harmless. */

@@ -35,7 +35,6 @@ void upstream_group_clear(struct upstream_group *group)
     }
     free(group->server);
     free(group->name);
-    free(group->tls_ca);
     free(group->probe_name);
 }
 

@@ -35,6 +35,8 @@ struct upstream_server {
 
 enum upstream_select { SELECT_FASTEST, SELECT_ROUNDROBIN, SELECT_ORDERED, SELECT_HASH };
 
+struct tls_trust; /* net/tls.h */
+
 struct upstream_group {
     char *name;
     uint32_t id; /* goes into the key of cache entries: the same as long as name and servers are */
@@ -46,7 +48,7 @@ struct upstream_group {
     unsigned queries_max; /* unanswered by one server, a worker */
     bool case_mix;       /* letters of the question in random case ("0x20") */
     bool origin;         /* authoritative: AA is passed on and kept, RA clear */
-    char *tls_ca;        /* file of certificates to trust; NULL: the system's */
+    struct tls_trust *trust; /* a reference, the daemon's to give back; NULL: no server has TLS */
     uint8_t *probe_name; /* wire form */
     uint16_t probe_type;
     unsigned probe_interval_ms;
@@ -97,10 +99,10 @@ static inline bool route_allows(const struct route *route, const struct sockaddr
 /* Whether address, transport and the name in its certificate are the same. */
 bool upstream_server_same(const struct upstream_server *a, const struct upstream_server *b);
 
-/* Gives back what a group has, but not itself. */
+/* Gives back what a group has but its trust, and not itself. */
 void upstream_group_clear(struct upstream_group *group);
 
-/* Gives back all but the cache. NULL is harmless. */
+/* Gives back all but the cache and the groups' trusts. NULL is harmless. */
 void routes_free(struct routes *routes);
 
 #endif

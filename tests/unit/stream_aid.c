@@ -96,6 +96,15 @@ void stream_echo(struct stream_line *line)
     free(data);
 }
 
+void stream_one(struct stream_line *line)
+{
+    uint8_t data[64];
+    size_t size = stream_message(line, data);
+    if (size > 0) {
+        stream_reply(line, data, size);
+    }
+}
+
 /* ---- The server ---- */
 
 static bool shake_hands(struct stream_line *line)

@@ -17,6 +17,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "dns/wire.h"
+#include "net/tls.h"
 #include "net/upstream_stream.h"
 #include "stream_aid.h"
 #include "unit.h"
@@ -31,8 +32,7 @@ struct client {
     struct stream_server server;
     bool stopped;         /* the server is */
     unsigned descriptors; /* before anything was opened */
-    bool tls;
-    const char *ca;
+    struct tls_trust *trust; /* NULL: no TLS */
     char text[32];
     struct rng *rng; /* of what is not the token; NULL: zeros */
 
@@ -138,6 +138,22 @@ static inline void client_begin(struct client *client, const struct stream_optio
     client->upstream.server.text = client->text;
 }
 
+/* What is in a file, NULL: what the system has, to be trusted. */
+static inline struct tls_trust *client_trust(const char *file)
+{
+    const char *why;
+    struct tls_trust *trust = NULL;
+    ck_assert_int_eq(tls_trust_open(file, &trust, &why), 0);
+    return trust;
+}
+
+/* The client trusts this from now on. */
+static inline void client_believe(struct client *client, const char *file)
+{
+    tls_trust_unref(client->trust);
+    client->trust = client_trust(file);
+}
+
 static inline int client_ask(struct client *client, unsigned token, size_t size)
 {
     static uint8_t data[65536];
@@ -150,8 +166,8 @@ static inline int client_ask(struct client *client, unsigned token, size_t size)
         wire_put_u32(data + 16, token);
     }
     client->sending = true;
-    int error = upstream_stream_send(client->streams, &client->upstream, client->tls, client->ca,
-                                     data, size, token);
+    int error =
+        upstream_stream_send(client->streams, &client->upstream, client->trust, data, size, token);
     client->sending = false;
     if (error == 0) {
         client->asked[token] = 1;
@@ -172,7 +188,7 @@ static inline void client_forget(struct client *client, unsigned token)
 
 static inline void client_run_ms(struct client *client, unsigned ms)
 {
-    uint64_t end = clock_now_ns() + ms * 1000000u;
+    uint64_t end = clock_now_ns() + ms * UINT64_C(1000000);
     do {
         if (ms == 0) {
             event_base_loop(client->base, EVLOOP_NONBLOCK);
@@ -199,6 +215,7 @@ static inline void client_end(struct client *client)
     upstream_stream_close(client->streams, &client->upstream);
     ck_assert_ptr_null(client->upstream.streams);
     upstream_streams_free(client->streams);
+    tls_trust_unref(client->trust);
     event_base_free(client->base);
     if (!client->stopped) {
         stream_stop(&client->server);

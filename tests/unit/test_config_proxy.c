@@ -8,10 +8,31 @@
 
 #include "base/address.h"
 #include "config_aid.h"
+#include "stream_aid.h"
 #include "unit.h"
 
 /* For servers with addresses that the machine may have: who listens everywhere would ask itself. */
 #define HERE "\"server\": {\"listen\": [\"127.0.0.1\"]}, "
+
+static struct stream_certificates authorities;
+
+static void set_up(void)
+{
+    stream_certify(&authorities);
+    setenv("SSL_CERT_FILE", authorities.ca, 1); /* the system's, on all machines */
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+}
+
+static void tear_down(void)
+{
+    stream_certificates_free(&authorities);
+}
+
+/* Has a file of certificates in the directory, too. */
+static void place(const char *from, const char *file)
+{
+    ck_assert_int_eq(symlink(from, in_directory(file)), 0);
+}
 
 /* ---- What is good ---- */
 
@@ -48,7 +69,7 @@ START_TEST(proxy_defaults)
     ck_assert_uint_eq(group->attempts, 3);
     ck_assert_uint_eq(group->queries_max, 4096);
     ck_assert(!group->case_mix && !group->origin);
-    ck_assert_ptr_null(group->tls_ca);
+    ck_assert_ptr_null(group->trust); /* nothing is asked over TLS */
     ck_assert_uint_eq(group->probe_name[0], 0);
     ck_assert_uint_eq(group->probe_type, 2);
     ck_assert_uint_eq(group->probe_interval_ms, 30000);
@@ -74,8 +95,6 @@ static void server_is(const struct upstream_server *server, enum upstream_transp
     }
 }
 
-static const char certificate[] = "subject\n-----BEGIN CERTIFICATE-----\nMA==\n";
-
 START_TEST(proxy_everything_set)
 {
     static const char text[] =
@@ -97,7 +116,7 @@ START_TEST(proxy_everything_set)
     struct config *config = NULL;
     struct diag diag = {0};
     make_directory();
-    write_file("ca.pem", certificate);
+    place(authorities.ca, "ca.pem");
     ck_assert_int_eq(
         config_parse(in_directory("rrdns.json"), text, strlen(text), NULL, &config, &diag), RR_OK);
     const struct config_proxy *proxy = &config->proxy;
@@ -128,13 +147,13 @@ START_TEST(proxy_everything_set)
     ck_assert_uint_eq(a->attempts, 8);
     ck_assert_uint_eq(a->queries_max, 1);
     ck_assert(a->case_mix && !a->origin);
-    ck_assert_str_eq(a->tls_ca, in_directory("ca.pem"));
+    ck_assert_ptr_nonnull(a->trust);
     ck_assert_mem_eq(a->probe_name, "\7example\3com", 13);
     ck_assert_uint_eq(a->probe_type, 6);
     ck_assert_uint_eq(a->probe_interval_ms, 1000);
     ck_assert(b->origin);
     ck_assert_int_eq(b->select, SELECT_ORDERED);
-    ck_assert_ptr_null(b->tls_ca);
+    ck_assert_ptr_null(b->trust);
     ck_assert_uint_eq(proxy->routes, 2);
     ck_assert_mem_eq(proxy->route[0].zone, "\7Example\3COM", 13);
     ck_assert_uint_eq(proxy->route[0].group, 1);
@@ -170,6 +189,11 @@ START_TEST(proxy_warnings)
            "\"b\": {\"servers\": [\"192.0.2.1\"]}},\n"
            "\"routes\": [{\"upstream\": \"a\", \"zone\": \".\"}]}}",
            "warning: rrdns.json:2: proxy.upstreams.b: no route uses it\n");
+    warned("{" HERE "\"proxy\": {\"upstreams\": {\"a\": {\n\"tls_ca\": \"/nonexistent/ca.pem\",\n"
+           "\"servers\": [\"tcp://192.0.2.1\"]}},\n"
+           "\"routes\": [{\"upstream\": \"a\", \"zone\": \".\"}]}}",
+           "warning: rrdns.json:2: proxy.upstreams.a.tls_ca: no server of the group is asked over "
+           "TLS\n");
     warned("{" HERE "\"proxy\": {\"upstreams\": {\"a\": {\"servers\": [\"192.0.2.1\"]}},\n"
            "\"allow\": [\"10.0.0.0/8\",\n\"::/0\"],\n"
            "\"routes\": [{\"upstream\": \"a\", \"zone\": \".\"},\n"
@@ -301,26 +325,70 @@ START_TEST(too_many_of_the_proxy)
 }
 END_TEST
 
-START_TEST(certificates_to_trust)
+/* ---- Certificates ---- */
+
+START_TEST(certificates_are_shared)
+{
+    make_directory();
+    place(authorities.ca, "a.pem");
+    place(authorities.strange, "b.pem");
+    char text[1024];
+    snprintf(text, sizeof text,
+             "{" HERE "\"proxy\": {\"upstreams\": {"
+             "\"a\": {\"servers\": [\"192.0.2.1\", \"tls://192.0.2.1\"], \"tls_ca\": \"a.pem\"},"
+             "\"b\": {\"servers\": [\"tls://192.0.2.2\"], \"tls_ca\": \"b.pem\"},"
+             "\"c\": {\"servers\": [\"tls://192.0.2.3\"]},"
+             "\"d\": {\"servers\": [\"192.0.2.4\"]},"
+             "\"e\": {\"servers\": [\"tls://192.0.2.5\"], \"tls_ca\": \"\"},"
+             "\"f\": {\"servers\": [\"tls://192.0.2.6\"], \"tls_ca\": \"%s\"}}}}",
+             in_directory("a.pem"));
+    struct config *config = NULL;
+    struct diag diag = {0};
+    int error = config_parse(in_directory("rrdns.json"), text, strlen(text), NULL, &config, &diag);
+    ck_assert_msg(error == RR_OK, "%s", diag_first_fault(&diag));
+    const struct upstream_group *group = config->proxy.group;
+    for (size_t i = 0; i < 6; i++) {
+        ck_assert((group[i].trust == NULL) == (i == 3));
+    }
+    ck_assert_ptr_eq(group[0].trust, group[5].trust);
+    ck_assert_ptr_eq(group[2].trust, group[4].trust);
+    ck_assert_ptr_ne(group[0].trust, group[1].trust);
+    ck_assert_ptr_ne(group[1].trust, group[2].trust);
+    config_free(config);
+    diag_clear(&diag);
+    remove_directory();
+}
+END_TEST
+
+START_TEST(certificates_that_cannot_be_read)
 {
     char text[512], expected[512];
     make_directory();
-    write_file("empty.pem", "nothing\n-----BEGIN PRIVATE KEY-----\n");
-    for (unsigned i = 0; i < 3; i++) {
-        static const char *const files[] = {"none.pem", "empty.pem", ""};
+    write_file("empty.pem", "nothing\n");
+    write_file("broken.pem", "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n");
+    for (unsigned i = 0; i < 4; i++) {
+        static const char *const files[] = {"none.pem", "empty.pem", "", "broken.pem"};
         static const char *const whys[] = {"No such file or directory",
-                                           "holds no certificate in PEM form", "is no regular file"};
+                                           "holds no certificate in PEM form", "is no regular file",
+                                           "holds PEM that can't be read"};
         const char *path = in_directory(files[i]);
         snprintf(text, sizeof text,
                  "{" HERE
-                 "\"proxy\": {\"upstreams\": {\"r\": {\"servers\": [\"tls://192.0.2.1\"],\n"
-                 "\"tls_ca\": \"%s\"}}}}",
+                 "\"proxy\": {\"upstreams\": {\"q\": {\"servers\": [\"192.0.2.1\"]},\n\"r\": {"
+                 "\"servers\": [\"tls://192.0.2.1\"],\n\"tls_ca\": \"%s\"}}}}",
                  path);
-        snprintf(expected, sizeof expected, "rrdns.json:2: proxy.upstreams.r.tls_ca: \"%s\": %s\n",
+        snprintf(expected, sizeof expected, "rrdns.json:3: proxy.upstreams.r.tls_ca: \"%s\": %s\n",
                  path, whys[i]);
         bad(text, expected);
     }
     remove_directory();
+    setenv("SSL_CERT_FILE", "/nonexistent", 1);
+    bad("{" HERE "\"proxy\": {\"upstreams\": {\n\"r\": {\"servers\": [\"tls://192.0.2.1\"],\n"
+        "\"tls_ca\": \"\"}, \"s\": {\n\"servers\": [\"tls://192.0.2.2\"]}}}}",
+        "rrdns.json:2: proxy.upstreams.r: no \"tls_ca\", and of the system's certificates there are "
+        "none that can be read\n"
+        "rrdns.json:3: proxy.upstreams.s: no \"tls_ca\", and of the system's certificates there are "
+        "none that can be read\n");
 }
 END_TEST
 
@@ -434,13 +502,15 @@ END_TEST
 int main(void)
 {
     struct unit unit = unit_begin("config_proxy");
+    tcase_add_unchecked_fixture(unit.tests, set_up, tear_down);
     tcase_add_test(unit.tests, proxy_defaults);
     tcase_add_test(unit.tests, proxy_everything_set);
     tcase_add_test(unit.tests, proxy_warnings);
     tcase_add_test(unit.tests, servers_that_are_ourselves);
     tcase_add_test(unit.tests, servers_of_this_machine);
     tcase_add_test(unit.tests, too_many_of_the_proxy);
-    tcase_add_test(unit.tests, certificates_to_trust);
+    tcase_add_test(unit.tests, certificates_are_shared);
+    tcase_add_test(unit.tests, certificates_that_cannot_be_read);
     tcase_add_loop_test(unit.tests, fault, 0, sizeof faults / sizeof faults[0]);
     return unit_end(&unit);
 }

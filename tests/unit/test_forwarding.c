@@ -6,12 +6,15 @@
 #include "daemon/forwarding.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/address.h"
 #include "config_aid.h"
 #include "dns/name.h"
 #include "net/net.h"
+#include "net/tls.h"
 #include "no_cache.h"
+#include "stream_aid.h"
 #include "unit.h"
 
 /* ---- The made-up parts ---- */
@@ -403,6 +406,85 @@ START_TEST(ids_of_groups)
 }
 END_TEST
 
+/* ---- Trusts ---- */
+
+static struct stream_certificates authorities;
+
+static void set_up(void)
+{
+    stream_certify(&authorities);
+    make_directory();
+    setenv("SSL_CERT_FILE", authorities.strange, 1); /* the system's, on all machines */
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+}
+
+static void tear_down(void)
+{
+    remove_directory();
+    stream_certificates_free(&authorities);
+}
+
+/* One group of a server over TLS that trusts a file, and one of another that trusts the system's. */
+static const char *trusting(const char *file)
+{
+    static char text[512];
+    snprintf(text, sizeof text,
+             "\"upstreams\": {\"a\": {\"servers\": [\"tls://192.0.2.1\"], \"tls_ca\": \"%s\"}, "
+             "\"b\": {\"servers\": [\"tls://192.0.2.2\"]}, \"c\": {\"servers\": [\"192.0.2.1\"]}}, "
+             "\"routes\": [{\"zone\": \".\", \"upstream\": \"a\"}]",
+             file);
+    return text;
+}
+
+START_TEST(trusts_stay_while_certificates_do)
+{
+    struct forwarding *forwarding = forwarding_new();
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", directory, "trusted.pem");
+    ck_assert_int_eq(symlink(authorities.ca, path), 0);
+    const struct routes *routes = adopt(forwarding, trusting(path));
+    struct tls_trust *file = tls_trust_ref(routes->group[0].trust);
+    struct tls_trust *system = tls_trust_ref(routes->group[1].trust);
+    ck_assert_ptr_ne(file, system);
+    ck_assert_ptr_null(routes->group[2].trust);
+    /* Read again, and another file with the same in it: the same object. */
+    routes = adopt(forwarding, trusting(path));
+    ck_assert_ptr_eq(routes->group[0].trust, file);
+    routes = adopt(forwarding, trusting(authorities.ca));
+    ck_assert_ptr_eq(routes->group[0].trust, file);
+    /* Something else in it, but the reload fails. */
+    unlink(path);
+    ck_assert_int_eq(symlink(authorities.strange, path), 0);
+    ck_assert_ptr_ne(prepare(forwarding, trusting(path))->group[0].trust, file);
+    forwarding_settle(forwarding, false);
+    ck_assert_ptr_eq(forwarding_routes(forwarding)->group[0].trust, file);
+    routes = adopt(forwarding, trusting(path));
+    ck_assert_ptr_ne(routes->group[0].trust, file);
+    ck_assert_ptr_eq(routes->group[1].trust, system);
+    /* Workers may have it longer than the routes last. */
+    ck_assert_ptr_null(adopt(forwarding, ""));
+    forwarding_free(forwarding);
+    ck_assert(!tls_trust_same(file, system));
+    tls_trust_unref(file);
+    tls_trust_unref(system);
+}
+END_TEST
+
+START_TEST(config_shares_the_trust_in_force)
+{
+    struct forwarding *forwarding = forwarding_new();
+    const struct routes *routes = adopt(forwarding, trusting(authorities.ca));
+    struct config *config = proxy_config(trusting(authorities.ca));
+    ck_assert_ptr_ne(config->proxy.group[0].trust, routes->group[0].trust);
+    const struct routes *next;
+    ck_assert_int_eq(forwarding_prepare(forwarding, config, net, &next), RR_OK);
+    ck_assert_ptr_eq(config->proxy.group[0].trust, routes->group[0].trust);
+    forwarding_settle(forwarding, true);
+    forwarding_free(forwarding);
+    config_free(config);
+}
+END_TEST
+
 /* ---- Totals ---- */
 
 START_TEST(totals_of_workers)
@@ -442,6 +524,7 @@ END_TEST
 int main(void)
 {
     struct unit unit = unit_begin("forwarding");
+    tcase_add_unchecked_fixture(unit.tests, set_up, tear_down);
     tcase_add_test(unit.tests, routes_are_as_configured);
     tcase_add_test(unit.tests, nothing_is_forwarded);
     tcase_add_test(unit.tests, cache_stays_while_its_size_does);
@@ -449,6 +532,8 @@ int main(void)
     tcase_add_test(unit.tests, slots_are_used_again_when_none_is_free);
     tcase_add_test(unit.tests, all_slots_at_once);
     tcase_add_test(unit.tests, ids_of_groups);
+    tcase_add_test(unit.tests, trusts_stay_while_certificates_do);
+    tcase_add_test(unit.tests, config_shares_the_trust_in_force);
     tcase_add_test(unit.tests, totals_of_workers);
     return unit_end(&unit);
 }

@@ -160,7 +160,6 @@ START_TEST(all_is_given_back)
     routes->group = calloc(2, sizeof *routes->group);
     routes->group[0] =
         (struct upstream_group){.name = strdup("one"),
-                                .tls_ca = strdup("ca.pem"),
                                 .probe_name = calloc(1, 1),
                                 .servers = 2,
                                 .server = calloc(2, sizeof *routes->group[0].server)};

@@ -16,8 +16,7 @@ static void tls_begin(struct client *client, enum stream_kind kind, struct strea
     stream_certify(&certificates);
     options.certificate = certificates.kind[kind];
     client_begin(client, &options);
-    client->tls = true;
-    client->ca = certificates.ca;
+    client_believe(client, certificates.ca);
 }
 
 static void tls_end(struct client *client)
@@ -157,7 +156,9 @@ START_TEST(trusts_whom_it_should)
     tls_begin(&client, trial->kind,
               (struct stream_options){.behaviour = stream_echo, .v6 = trial->v6});
     const char *files[] = {certificates.ca, certificates.strange, certificates.self, NULL};
-    client.ca = files[trial->file];
+    setenv("SSL_CERT_FILE", certificates.strange, 1); /* the system's, on all machines */
+    setenv("SSL_CERT_DIR", "/nonexistent", 1);
+    client_believe(&client, files[trial->file]);
     char name[32];
     if (trial->name != NULL) {
         client.upstream.server.tls_name = strcpy(name, trial->name);
@@ -207,76 +208,55 @@ START_TEST(keeps_trusts_apart)
 {
     struct client client;
     tls_begin(&client, STREAM_GOOD, (struct stream_options){.behaviour = stream_echo});
-    const char *files[] = {certificates.ca, certificates.strange};
+    struct tls_trust *trusts[] = {client.trust, client_trust(certificates.strange)};
     for (unsigned i = 0; i < 6; i++) {
-        client.ca = files[i % 2];
+        client.trust = trusts[i % 2];
         ck_assert_int_eq(client_ask(&client, i, 40), 0);
         client_await_told(&client, i + 1);
         ck_assert_uint_eq(client.error[i], i % 2 == 0 ? UPSTREAM_NO_ERROR : UPSTREAM_TLS_FAILED);
     }
     ck_assert_uint_eq(client.replied, 3);
     ck_assert_uint_eq(client.counts.connections, 4);
-    client.tls = false; /* nor is a connection with TLS for who wants none */
+    client.trust = NULL; /* nor is a connection with TLS for who wants none */
     ck_assert_int_eq(client_ask(&client, 6, 40), 0);
     client_run_ms(&client, 20);
     ck_assert_uint_eq(client.counts.connections, 5);
+    tls_trust_unref(trusts[0]);
+    tls_trust_unref(trusts[1]);
     tls_end(&client);
 }
 END_TEST
 
-static void copy(const char *from, const char *to)
-{
-    char text[4096];
-    FILE *file = fopen(from, "r");
-    size_t size = fread(text, 1, sizeof text, file);
-    fclose(file);
-    file = fopen(to, "w");
-    ck_assert_uint_eq(fwrite(text, 1, size, file), size);
-    fclose(file);
-}
-
-static void one_reply(struct stream_line *line)
-{
-    uint8_t data[64];
-    size_t size = stream_message(line, data);
-    if (size > 0) {
-        stream_reply(line, data, size);
-    }
-}
-
-/* The files' contents count as they were last read. */
-START_TEST(reads_files_again)
+/* With another trust questions go over new connections, while the old ones bring the replies to what
+ * was asked over them and end when they are idle; the trust goes with them. */
+START_TEST(turns_to_another_trust)
 {
     struct client client;
-    char path[] = "/tmp/rrdns-test-ca-XXXXXX";
-    const char *log = log_to_file();
-    close(mkstemp(path));
-    tls_begin(&client, STREAM_GOOD, (struct stream_options){.behaviour = one_reply});
-    client.ca = path;
-    ck_assert_int_eq(client_ask(&client, 0, 40), RR_EIO); /* empty */
-    copy(certificates.ca, path);
-    ck_assert_int_eq(client_ask(&client, 0, 40), RR_EIO); /* not looked at for a while */
-    ck_assert_uint_eq(logged(log, path), 1);
-    upstream_streams_reread(client.streams);
-    const enum upstream_error expected[] = {UPSTREAM_NO_ERROR, UPSTREAM_NO_ERROR,
-                                            UPSTREAM_TLS_FAILED, UPSTREAM_TLS_FAILED};
-    for (unsigned i = 0; i < 4; i++) {
-        if (i == 1) {
-            copy(certificates.strange, path);
-        } else if (i == 2) {
-            upstream_streams_reread(client.streams);
-        } else if (i == 3) {
-            unlink(path);
-            upstream_streams_reread(client.streams);
-        }
+    tls_begin(&client, STREAM_GOOD, (struct stream_options){.behaviour = stream_echo});
+    for (unsigned i = 0; i < 100; i++) { /* crowded: over two */
         ck_assert_int_eq(client_ask(&client, i, 40), 0);
-        client_await_told(&client, i + 1);
-        client_run_ms(&client, 20);
-        ck_assert_uint_eq(client.error[i], expected[i]);
     }
-    ck_assert_uint_eq(client.replied, 2);
-    ck_assert_uint_eq(logged(log, path), 2);
-    unlink(log);
+    client_believe(&client, certificates.strange);
+    ck_assert_int_eq(client_ask(&client, 100, 40), 0);
+    client_await_told(&client, 101);
+    ck_assert_uint_eq(client.replied, 100);
+    ck_assert_int_eq(client.error[100], UPSTREAM_TLS_FAILED);
+    ck_assert_uint_eq(client.counts.connections, 3);
+    client_believe(&client, certificates.ca); /* of the same certificates, but another */
+    ck_assert_int_eq(client_ask(&client, 101, 40), 0);
+    client_await_told(&client, 102);
+    ck_assert_uint_eq(client.replied, 101);
+    ck_assert_uint_eq(client.counts.connections, 4);
+    ck_assert_uint_eq(atomic_load(&client.server.resumed), 0);
+    client_run_ms(&client, 9000);
+    ck_assert_int_eq(client_ask(&client, 102, 40), 0); /* keeps the last one from getting idle */
+    client_await_told(&client, 103);
+    unsigned open = client_descriptors();
+    client_run_ms(&client, 2500);
+    ck_assert_uint_le(client_descriptors(), open - 2);
+    ck_assert_int_eq(client_ask(&client, 103, 40), 0);
+    client_await_told(&client, 104);
+    ck_assert_uint_eq(client.counts.connections, 4);
     tls_end(&client);
 }
 END_TEST
@@ -287,7 +267,7 @@ START_TEST(resumes_sessions)
 {
     struct client client;
     tls_begin(&client, STREAM_GOOD,
-              (struct stream_options){.behaviour = one_reply, .tls12 = _i == 1});
+              (struct stream_options){.behaviour = stream_one, .tls12 = _i == 1});
     for (unsigned i = 0; i < 5; i++) {
         ck_assert_int_eq(client_ask(&client, i, 40), 0);
         client_await_told(&client, i + 1);
@@ -302,7 +282,7 @@ END_TEST
 
 static void reset_after_one(struct stream_line *line)
 {
-    one_reply(line);
+    stream_one(line);
     stream_sleep(line, 20);
     stream_will_reset(line);
 }
@@ -352,8 +332,7 @@ START_TEST(fails_without_tls)
     const char *log = log_to_file();
     stream_certify(&certificates);
     client_begin(&client, &(struct stream_options){.behaviour = behaviours[_i]});
-    client.tls = true;
-    client.ca = certificates.ca;
+    client_believe(&client, certificates.ca);
     for (unsigned i = 0; i < 3; i++) {
         ck_assert_int_eq(client_ask(&client, i, 40), 0);
     }
@@ -472,7 +451,7 @@ int main(void)
     tcase_add_loop_test(unit.tests, trusts_whom_it_should, 0, TRIALS);
     tcase_add_test(unit.tests, logs_rarely);
     tcase_add_test(unit.tests, keeps_trusts_apart);
-    tcase_add_test(unit.tests, reads_files_again);
+    tcase_add_test(unit.tests, turns_to_another_trust);
     tcase_add_loop_test(unit.tests, resumes_sessions, 0, 2);
     tcase_add_test(unit.tests, resumes_sessions_after_resets);
     tcase_add_loop_test(unit.tests, fails_without_tls, 0, 3);
