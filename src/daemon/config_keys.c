@@ -146,19 +146,6 @@ static void take_zone_directory(struct walk *walk, const json_t *value, size_t l
     ((struct config_reading *)walk->context)->zone_directory_line = line;
 }
 
-static void take_zone_name(struct walk *walk, const json_t *value, size_t line)
-{
-    uint8_t name[NAME_MAX_OCTETS];
-    char quoted[WALK_QUOTED_MAX];
-    const char *text = json_string_value(value);
-    int error = name_from_text(text, strlen(text), NULL, name);
-    if (error != 0) {
-        walk_fault(walk, line, "%s %s", walk_quote(text, quoted),
-                   error == RR_ERANGE ? "is longer than a domain name may be"
-                                      : "is not a domain name");
-    }
-}
-
 static void take_zone_file(struct walk *walk, const json_t *value, size_t line)
 {
     if (json_string_length(value) == 0) {
@@ -251,7 +238,7 @@ static const struct schema log_keys[] = {
 /* ---- zones ---- */
 
 static const struct schema zone_keys[] = {
-    {KEY("name", TEXT), .take = take_zone_name},
+    {KEY("name", TEXT), .take = walk_take_name},
     {KEY("file", TEXT), .take = take_zone_file},
     {KEY("dnssec", TEXT), .take = take_zone_dnssec},
     {.name = NULL},

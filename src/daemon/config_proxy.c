@@ -236,19 +236,6 @@ static void take_tls_ca(struct walk *walk, const json_t *value, size_t line)
     reading_of(walk)->ca_line = line;
 }
 
-static void take_name(struct walk *walk, const json_t *value, size_t line)
-{
-    uint8_t name[NAME_MAX_OCTETS];
-    char quoted[WALK_QUOTED_MAX];
-    const char *text = json_string_value(value);
-    int error = name_from_text(text, strlen(text), NULL, name);
-    if (error != 0) {
-        walk_fault(walk, line, "%s %s", walk_quote(text, quoted),
-                   error == RR_ERANGE ? "is longer than a domain name may be"
-                                      : "is not a domain name");
-    }
-}
-
 static void take_type(struct walk *walk, const json_t *value, size_t line)
 {
     uint16_t type;
@@ -390,7 +377,7 @@ static void take_upstreams(struct walk *walk, const json_t *value, size_t line)
 static void take_route_zone(struct walk *walk, const json_t *value, size_t line)
 {
     reading_of(walk)->now.zone_line = line;
-    take_name(walk, value, line);
+    walk_take_name(walk, value, line);
 }
 
 static void take_route_upstream(struct walk *walk, const json_t *value, size_t line)
@@ -483,7 +470,7 @@ static const struct schema cache_keys[] = {
 };
 
 static const struct schema probe_keys[] = {
-    {KEY("name", TEXT), .take = take_name},
+    {KEY("name", TEXT), .take = walk_take_name},
     {KEY("type", TEXT), .take = take_type},
     {KEY("interval", DURATION), .minimum = SECOND, .maximum = HOUR},
     {.name = NULL},

@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "dns/name.h"
 
 static void walk_value(struct walk *walk, const struct schema *schema, const json_t *value,
                        uint32_t place);
@@ -490,4 +491,17 @@ int walk_text(struct walk *walk, const struct schema *schema, const char *text, 
     }
     json_decref(document);
     return error;
+}
+
+void walk_take_name(struct walk *walk, const json_t *value, size_t line)
+{
+    uint8_t name[NAME_MAX_OCTETS];
+    char quoted[WALK_QUOTED_MAX];
+    const char *text = json_string_value(value);
+    int error = name_from_text(text, strlen(text), NULL, name);
+    if (error != 0) {
+        walk_fault(walk, line, "%s %s", walk_quote(text, quoted),
+                   error == RR_ERANGE ? "is longer than a domain name may be"
+                                      : "is not a domain name");
+    }
 }

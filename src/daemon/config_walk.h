@@ -76,6 +76,9 @@ schema_take walk_whole_seconds;
  * NULL where there is no memory. */
 char *walk_path(const char *file, const char *path);
 
+/* A taker of texts that must be domain names. */
+void walk_take_name(struct walk *walk, const json_t *value, size_t line);
+
 /* Text of a file from outside in a message, in quotes, printable and not too long. */
 enum { WALK_QUOTED_MAX = 100 };
 const char *walk_quote(const char *text, char *quoted);
