@@ -129,10 +129,8 @@ static struct proxy_set *set_of(const struct proxy_cache *cache, uint64_t hash)
 void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash)
 {
     const struct proxy_set *set = set_of(cache, hash);
-    __builtin_prefetch(&set->word[0]);
-    __builtin_prefetch(&set->word[8]);
-    __builtin_prefetch(&set->word[16]);
-    __builtin_prefetch(&set->word[24]);
+    __builtin_prefetch(&set->word[SET_SEQUENCE]);
+    __builtin_prefetch(set_row(set, set_home(hash), 0));
 }
 
 /* Where a tag is found first, which mostly is the entry. */
@@ -140,11 +138,10 @@ void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash)
 {
     const struct proxy_set *set = set_of(cache, hash);
     unsigned home = set_home(hash);
-    uint64_t match = set_match(set_load(&set->word[SET_TAGS + home]), set_tag(hash));
+    uint64_t match = set_match(set_load(set_row(set, home, SET_TAGS)), set_tag(hash));
     if (match != 0) {
         int slot = (int)(home * SET_LANES) + __builtin_ctzll(match) / 16;
         size_t first = (size_t)(set_lane(set, SET_PLACES, slot) >> 8) * SET_UNIT_WORDS;
-        __builtin_prefetch(&set->word[SET_STATES + slot]);
         __builtin_prefetch(&set->word[first]);
         __builtin_prefetch(&set->word[first + 8]);
     }
@@ -193,8 +190,8 @@ static int find_slot(const struct proxy_set *set, const struct proxy_question *q
     uint64_t identity = identity_of(question);
     uint16_t tag = set_tag(question->hash);
     unsigned at = set_home(question->hash);
-    for (unsigned i = 0; i < SET_TAG_WORDS; i++) {
-        uint64_t match = set_match(set_load(&set->word[SET_TAGS + at]), tag);
+    for (unsigned i = 0; i < SET_ROWS; i++) {
+        uint64_t match = set_match(set_load(set_row(set, at, SET_TAGS)), tag);
         for (; match != 0; match &= match - 1) {
             int slot = (int)(at * SET_LANES) + __builtin_ctzll(match) / 16;
             *entry = entry_at(set, slot, words);
@@ -204,7 +201,7 @@ static int find_slot(const struct proxy_set *set, const struct proxy_question *q
                 return slot;
             }
         }
-        at = at + 1 < SET_TAG_WORDS ? at + 1 : 0;
+        at = at + 1 < SET_ROWS ? at + 1 : 0;
     }
     return SET_NO_SLOT;
 }
@@ -350,14 +347,14 @@ enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
         size_t words;
         struct look look = {.slot = find_slot(set, question, &entry, &words)};
         if (look.slot != SET_NO_SLOT) {
-            look.marks = set_load(&set->word[SET_STATES + look.slot]);
+            look.marks = set_load(set_state(set, look.slot));
             look.state = state_of(look.marks, now, times->stale);
         }
         bool good = look.state == PROXY_CACHE_NONE ||
                     read_entry(entry, words, question->key->size, now, &look, out, room, found);
         if (good && unchanged(set, sequence)) {
             found->refresh = look.state != PROXY_CACHE_NONE &&
-                             mark_used(&set->word[SET_STATES + look.slot], &look, times, now);
+                             mark_used(set_state(set, look.slot), &look, times, now);
             return look.state;
         }
     }
@@ -374,7 +371,7 @@ bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *
     if (slot == SET_NO_SLOT) {
         return false;
     }
-    set_word *word = &set->word[SET_STATES + slot];
+    set_word *word = set_state(set, slot);
     uint64_t marks = set_load(word);
     /* Where the set is being changed, the mark may be lost or be another's: one try more, or less. */
     atomic_compare_exchange_strong(word, &marks, state_retry_at(marks, now + PROXY_CACHE_RETRY));
@@ -489,7 +486,7 @@ static void store(struct set_change *change, int slot, uint64_t hash, const stru
     for (size_t i = 0; i < draft->words; i++) {
         set_store(&entry[i], draft->word[i]);
     }
-    set_store(&change->set->word[SET_STATES + slot], state);
+    set_store(set_state(change->set, slot), state);
 }
 
 /* What proxy_cache_put does with the set: draft is NULL where the reply is not to be kept. */
@@ -500,7 +497,7 @@ static bool put_in_set(struct set_change *change, const struct proxy_question *q
     size_t words;
     int slot = find_slot(change->set, question, &entry, &words);
     if (slot != SET_NO_SLOT) {
-        uint64_t old = set_load(&change->set->word[SET_STATES + slot]);
+        uint64_t old = set_load(set_state(change->set, slot));
         if (state_failure(state) && !state_failure(old) && !state_dead(old, now, stale)) {
             return false;
         }
@@ -584,7 +581,7 @@ static size_t count_fresh(const struct proxy_set *set, uint32_t now)
     size_t fresh = 0;
     for (int slot = 0; slot < SET_SLOTS; slot++) {
         fresh += set_lane(set, SET_TAGS, slot) != 0 &&
-                 state_left(set_load(&set->word[SET_STATES + slot]), now) > 0;
+                 state_left(set_load(set_state(set, slot)), now) > 0;
     }
     return fresh;
 }

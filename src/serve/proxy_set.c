@@ -12,7 +12,7 @@ _Static_assert(SET_ENTRY_MAX + SPARE_UNITS <= SET_CAPACITY, "there can be room f
 static void set_lane_store(struct proxy_set *set, unsigned first, int slot, uint16_t value)
 {
     unsigned at = (unsigned)slot, shift = at % SET_LANES * 16;
-    set_word *word = &set->word[first + at / SET_LANES];
+    set_word *word = set_row(set, at / SET_LANES, first);
     set_store(word, (set_load(word) & ~(UINT64_C(0xffff) << shift)) | (uint64_t)value << shift);
 }
 
@@ -85,7 +85,7 @@ static void remove_dead(struct set_change *change, uint32_t now, uint32_t stale)
 {
     for (int slot = 0; slot < SET_SLOTS; slot++) {
         if (set_lane(change->set, SET_TAGS, slot) != 0 &&
-            state_dead(set_load(&change->set->word[SET_STATES + slot]), now, stale)) {
+            state_dead(set_load(set_state(change->set, slot)), now, stale)) {
             set_remove(change, slot);
         }
     }
@@ -105,7 +105,7 @@ static void evict(struct set_change *change, uint32_t now)
         if (set_lane(set, SET_TAGS, slot) == 0) {
             continue;
         }
-        set_word *word = &set->word[SET_STATES + slot];
+        set_word *word = set_state(set, slot);
         uint64_t state = set_load(word);
         if (state_hits(state) > 0) { /* a reader's mark that comes between is as good as a hit */
             atomic_compare_exchange_strong(word, &state, state - 1);
@@ -175,11 +175,11 @@ static int free_slot(const struct proxy_set *set, uint64_t hash)
 {
     unsigned at = set_home(hash);
     for (;;) {
-        uint64_t match = set_match(set_load(&set->word[SET_TAGS + at]), 0);
+        uint64_t match = set_match(set_load(set_row(set, at, SET_TAGS)), 0);
         if (match != 0) {
             return (int)(at * SET_LANES) + __builtin_ctzll(match) / 16;
         }
-        at = (at + 1) % SET_TAG_WORDS;
+        at = (at + 1) % SET_ROWS;
     }
 }
 

@@ -3,16 +3,16 @@
  * anybody under its sequence number, changed by who has made that odd.
  *
  *     word 0        sequence number, odd while the set is changed
- *          1..15    tags of 60 slots, 16 bits each; 0: the slot is free
- *          16..30   places of their entries: first unit << 8 | units
- *          31       book: what only writers want to know
- *          32..91   states of the slots
- *          92, 93   entries put, and evicted, ever
- *          96..     232 units of 4 words for entries, packed, with holes
+ *          1        book: what only writers want to know
+ *          2, 3     entries put, and evicted, ever
+ *          8..127   15 rows of 8 words, each of 4 slots: their tags, 16 bits each (0: the slot is
+ *                   free), places of their entries (first unit << 8 | units), 4 states
+ *          128..    224 units of 4 words for entries, packed, with holes
  *
- * A lookup touches the first half KiB, the slot's state and the entry. States stay where they
- * are when entries are moved, since readers mark them by compare-and-swap; the mark of a late one
- * may then be on the next entry of the slot, where it does no harm.
+ * Lines of the cache are what a lookup costs: it touches the first one, that of a row, and the
+ * entry. States stay where they are when entries are moved, since readers mark them by
+ * compare-and-swap; the mark of a late one may then be on the next entry of the slot, where it does
+ * no harm.
  *
  * All words are atomic, and read by acquire and written by release, which keeps them between the two
  * looks at the sequence number, and between its two changes; that costs nothing on x86. (Fences
@@ -29,26 +29,31 @@
 
 enum {
     SET_WORDS = 1024,
-    SET_SLOTS = 60,
-    SET_LANES = 4, /* tags of a word */
-    SET_TAG_WORDS = SET_SLOTS / SET_LANES,
-
     SET_SEQUENCE = 0,
-    SET_TAGS = 1,
-    SET_PLACES = 16,
-    SET_BOOK = 31,
-    SET_STATES = 32,
-    SET_PUT = 92,
-    SET_EVICTED = 93,
+    SET_BOOK = 1,
+    SET_PUT = 2,
+    SET_EVICTED = 3,
+
+    SET_ROWS = 15,
+    SET_ROW_WORDS = 8,
+    SET_LANES = 4, /* slots of a row */
+    SET_SLOTS = SET_ROWS * SET_LANES,
+    /* Words of a row. */
+    SET_TAGS = 0,
+    SET_PLACES = 1,
+    SET_STATES = 2,
 
     SET_UNIT_WORDS = 4,
-    SET_UNIT_FIRST = 24,
+    SET_UNIT_FIRST = 32,
     SET_UNITS = SET_WORDS / SET_UNIT_WORDS,
     SET_CAPACITY = SET_UNITS - SET_UNIT_FIRST,
     SET_ENTRY_MAX = 128, /* units of an entry */
 
     SET_NO_SLOT = -1,
 };
+
+_Static_assert(SET_UNIT_FIRST * SET_UNIT_WORDS == (1 + SET_ROWS) * SET_ROW_WORDS,
+               "entries begin behind the rows");
 
 typedef _Atomic uint64_t set_word;
 
@@ -68,11 +73,23 @@ static inline void set_store(set_word *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_release);
 }
 
-/* The numbers of 16 bits that words from `first` on hold for each slot. */
-static inline uint16_t set_lane(const struct proxy_set *set, unsigned first, int slot)
+/* A word of a row. */
+static inline set_word *set_row(const struct proxy_set *set, unsigned row, unsigned word)
+{
+    return (set_word *)&set->word[(1 + row) * SET_ROW_WORDS + word];
+}
+
+/* The number of 16 bits that each slot has in the tags or places of its row. */
+static inline uint16_t set_lane(const struct proxy_set *set, unsigned word, int slot)
 {
     unsigned at = (unsigned)slot;
-    return (uint16_t)(set_load(&set->word[first + at / SET_LANES]) >> (at % SET_LANES * 16));
+    return (uint16_t)(set_load(set_row(set, at / SET_LANES, word)) >> (at % SET_LANES * 16));
+}
+
+static inline set_word *set_state(const struct proxy_set *set, int slot)
+{
+    unsigned at = (unsigned)slot;
+    return set_row(set, at / SET_LANES, SET_STATES + at % SET_LANES);
 }
 
 /* The first word of a unit. */
@@ -89,10 +106,10 @@ static inline uint16_t set_tag(uint64_t hash)
     return tag != 0 ? tag : 1;
 }
 
-/* The word of tags where a slot is looked for first. */
+/* The row where a slot is looked for first. */
 static inline unsigned set_home(uint64_t hash)
 {
-    return (unsigned)((hash >> 16 & 0xffff) * SET_TAG_WORDS >> 16);
+    return (unsigned)((hash >> 16 & 0xffff) * SET_ROWS >> 16);
 }
 
 /* The top bits of those lanes of a word that are this tag. */

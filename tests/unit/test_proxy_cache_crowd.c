@@ -108,7 +108,7 @@ START_TEST(a_million_names)
     ck_assert_uint_eq(figures.put - figures.evicted, figures.entries);
     ck_assert_uint_eq(figures.fresh, figures.entries);
     ck_assert_uint_le(figures.used, SIZE);
-    ck_assert_uint_ge(figures.used, SIZE / 5 * 4);
+    ck_assert_uint_ge(figures.used, SIZE / 4 * 3);
     unsigned there = 0, late = 0;
     for (unsigned i = 0; i < NAMES; i++) {
         if (find_numbered(i) == PROXY_CACHE_FRESH) {
@@ -240,16 +240,19 @@ START_TEST(as_the_obvious_table)
         struct kept *kept = &table[name][type][flags];
         question_of(&asked, model_name(name), type == 0 ? RRTYPE_A : RRTYPE_TXT, (uint8_t)flags, 9);
         if (rng_once_in(&rng, 3000)) {
-            size_t flushed = 0;
+            size_t flushed = 0, dead = 0; /* which may have gone already, to make room */
             uint8_t flushed_name[NAME_MAX_OCTETS];
             memcpy(flushed_name, model_name(name), sizeof flushed_name);
             for (unsigned i = 0; i < MODEL_NAMES * MODEL_TYPES * MODEL_FLAGS; i++) {
                 struct kept *other = &table[0][0][0] + i;
                 bool under = other->there && names_under(model_name(i / 4), flushed_name);
                 flushed += under;
+                dead += under && now >= other->put + other->ttl + (other->failure ? 0 : times.stale);
                 other->there &= !under;
             }
-            ck_assert_uint_eq(proxy_cache_flush(cache, &asked.key), flushed);
+            size_t said = proxy_cache_flush(cache, &asked.key);
+            ck_assert_uint_le(said, flushed);
+            ck_assert_uint_ge(said, flushed - dead);
         } else if (rng_once_in(&rng, 4)) {
             model_put(&rng, kept, &asked.question, now);
         } else {
