@@ -10,6 +10,7 @@
 #include "serve/proxy_cache.h"
 
 #include <endian.h>
+#include <errno.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -59,6 +60,21 @@ enum { HEAD_OCTETS = 4096 };
 _Static_assert(sizeof(struct proxy_cache) <= HEAD_OCTETS, "the head is a page");
 _Static_assert(PROXY_CACHE_ENTRY_MAX <= SET_ENTRY_MAX * UNIT_OCTETS, "a set holds any entry");
 
+/*
+ * Entries are all over it from the first one on, so it is taken at once, in huge pages where there
+ * are any (hits: 131 instead of 156 ns), by who makes it: a worker that came to a fresh page would
+ * wait while it is zeroed. False where there is not so much memory; kernels before 5.14 don't tell.
+ */
+static bool take_all(uint8_t *memory, size_t size)
+{
+    madvise(memory, size, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+    return madvise(memory, size, MADV_POPULATE_WRITE) == 0 || errno == EINVAL;
+#else
+    return true;
+#endif
+}
+
 struct proxy_cache *proxy_cache_new(size_t size)
 {
     size_t sets = size < PROXY_CACHE_SIZE_MIN ? 0 : (size - HEAD_OCTETS) / sizeof(struct proxy_set);
@@ -66,13 +82,15 @@ struct proxy_cache *proxy_cache_new(size_t size)
     if (sets == 0 || sets > UINT32_MAX) {
         return NULL;
     }
-    uint8_t *memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint8_t *memory = mmap(NULL, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                           -1, 0);
     if (memory == MAP_FAILED) {
         return NULL;
     }
-    /* Entries are all over it from the first one on: huge pages would take all of it at once. */
-    madvise(memory, mapped, MADV_NOHUGEPAGE);
+    if (!take_all(memory, mapped)) {
+        munmap(memory, mapped);
+        return NULL;
+    }
     struct proxy_cache *cache = (void *)memory;
     cache->size = size;
     cache->mapped = mapped;

@@ -39,7 +39,7 @@ struct proxy_question {
 };
 
 /*
- * size: octets in all, of memory that is taken as it is used and never more; at least
+ * size: octets in all, of memory that is taken at once (a second for a GiB or two); at least
  * PROXY_CACHE_SIZE_MIN. NULL where there is no memory.
  */
 struct proxy_cache *proxy_cache_new(size_t size);
