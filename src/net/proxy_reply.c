@@ -199,11 +199,21 @@ static void prefetch_all(struct proxy *proxy, const struct upstream_socket *sock
     }
 }
 
-/* The kernel was told that nobody listens there: that goes for all that left by this socket. */
+/* The kernel was told that nobody listens there: that goes for all that left by this socket, not
+ * for what is asked again because of it. */
 static void refused(struct proxy *proxy, struct upstream_socket *socket, uint64_t now)
 {
+    struct attempt_list gone = LIST_HEAD_INITIALIZER(gone);
     struct attempt *attempt;
-    while ((attempt = LIST_FIRST(&socket->attempts)) != NULL) {
+    struct attempt *next;
+    for (attempt = LIST_FIRST(&socket->attempts); attempt != NULL; attempt = next) {
+        next = LIST_NEXT(attempt, of_socket);
+        if (attempt->staged == 0) {
+            LIST_REMOVE(attempt, of_socket);
+            LIST_INSERT_HEAD(&gone, attempt, of_socket);
+        }
+    }
+    while ((attempt = LIST_FIRST(&gone)) != NULL) {
         proxy_attempt_failed(proxy, attempt, UPSTREAM_UNREACHABLE, now);
     }
 }
