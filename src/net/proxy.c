@@ -56,7 +56,8 @@ static const struct relay_answer *objection(struct proxy *proxy, const struct fo
     }
     if (!suffix_guard_admits(proxy->guard, forward->question.key, forward->zone_size, now)) {
         refuse_counted(proxy, COUNTER_proxy_refused_suffix);
-        return &guarded;
+        /* Where no server answers every suffix has names that fail, and none is to be blamed. */
+        return upstream_all_down(&group->set) ? &down : &guarded;
     }
     if (route->rate != 0 && !shared_rate_take(rate_of(proxy, forward), route->rate, now)) {
         refuse_counted(proxy, COUNTER_proxy_refused_rate);
