@@ -129,7 +129,7 @@ static void proceed(struct proxy *proxy, struct transaction *t, struct waiter *w
 }
 
 void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
-                         const struct endpoint *endpoint, const struct msghdr *from)
+                         struct endpoint *endpoint, const struct msghdr *from)
 {
     const struct relay_answer *answer = NULL;
     uint64_t now = service_now(proxy->service);
@@ -140,6 +140,7 @@ void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
     struct msghdr header = *from;
     datagram_answer_from(&header);
     w->endpoint = endpoint;
+    endpoint->waiting++;
     w->peer_size = from->msg_namelen;
     memcpy(&w->peer, from->msg_name, from->msg_namelen);
     w->control_size = header.msg_controllen;

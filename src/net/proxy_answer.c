@@ -298,3 +298,17 @@ void proxy_cut(struct proxy *proxy, const struct endpoint *endpoint)
     }
     proxy_flush(proxy);
 }
+
+void proxy_move(struct proxy *proxy, struct endpoint *from, struct endpoint *to)
+{
+    proxy_flush(proxy);
+    for (size_t i = 0; i < proxy->transactions_made && from->waiting > 0; i++) {
+        for (struct waiter *w = proxy->transactions[i].waiters; w != NULL; w = w->next) {
+            if (w->endpoint == from) {
+                w->endpoint = to;
+                from->waiting--;
+                to->waiting++;
+            }
+        }
+    }
+}

@@ -319,6 +319,18 @@ void tcp_free(struct tcp *tcp)
     free(tcp);
 }
 
+void tcp_leave(struct tcp *tcp)
+{
+    struct client_list *lists[] = {&tcp->idle, &tcp->busy};
+    tcp->leaving = true;
+    for (size_t i = 0; i < 2; i++) {
+        struct client *client;
+        TAILQ_FOREACH(client, lists[i], timeline) {
+            client_watch(client);
+        }
+    }
+}
+
 void tcp_take(struct tcp *tcp, struct client_list *clients)
 {
     struct client *client;
