@@ -273,6 +273,10 @@ void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum ups
     struct transaction *t = attempt->transaction;
     bool blameless = error == UPSTREAM_NO_ERROR;
     bool again = blameless && ask_the_same(proxy, attempt, now);
+    if (error == UPSTREAM_UNREACHABLE && attempt->stream &&
+        attempt->upstream->server.transport == UPSTREAM_UDP) {
+        attempt->upstream->cookie_size = 8; /* as it can't be asked about it over TCP */
+    }
     if (!blameless) {
         upstream_failed(attempt->upstream, error, attempt->sent, now, &proxy->random);
         t->unreachable |= error == UPSTREAM_UNREACHABLE || error == UPSTREAM_TLS_FAILED;

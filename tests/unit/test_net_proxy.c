@@ -141,7 +141,8 @@ START_TEST(a_connection_waits_its_turn)
         origin_ask_tcp(fd, i);
     }
     while (answered < QUESTIONS) {
-        while (asked < QUESTIONS && asked - answered < MOST && origin_try(&origin, &q[asked], 100)) {
+        while (asked < QUESTIONS && asked - answered < MOST &&
+               origin_try(&origin, &q[asked], 100)) {
             asked++;
         }
         ck_assert_uint_gt(asked, answered);
@@ -403,7 +404,7 @@ static void say_badcookie(struct origin *origin, struct question_in *q)
     memcpy(data, q->data, q->size);
     origin_make(data, RCODE_BADCOOKIE & 0xf);
     data[11] = 1;
-    memcpy(data + opt, "\0\0\51\4\320\1\0\0\0\0\24\0\12\0\20", 15); /* RCODE 0x01.., a cookie of 16 */
+    memcpy(data + opt, "\0\0\51\4\320\1\0\0\0\0\24\0\12\0\20", 15);
     data[opt + 10] = 20;
     memcpy(data + opt + 15, q->data + opt + 15, 8); /* ours, then any */
     memcpy(data + opt + 23, "servers!", 8);
@@ -423,6 +424,57 @@ START_TEST(no_cookie_is_good_enough)
     say_badcookie(&origin, &q);
     ask_in_vain(&origin, fd, RCODE_SERVFAIL);
     ck_assert_uint_eq(aid_count(&origin.aid, COUNTER_proxy_asked), 2);
+    close(fd);
+    end(&origin, 0);
+}
+END_TEST
+
+/* Takes a question and answers it with a cookie; its OPT is put behind the answer. */
+static void reply_with_cookie(struct origin *origin, struct question_in *q)
+{
+    uint8_t data[512];
+    origin_take(origin, q);
+    memcpy(data, q->data, q->size);
+    size_t at = origin_make(data, FLAG_RA);
+    data[11] = 1;
+    memcpy(data + at, "\0\0\51\4\320\0\0\0\0\0\24\0\12\0\20", 15);
+    memcpy(data + at + 15, q->data + 29 + 15, 8);
+    memcpy(data + at + 23, "servers!", 8);
+    ck_assert_int_gt(sendto(origin->datagrams, data, at + 31, 0, (struct sockaddr *)&q->from,
+                            sizeof q->from),
+                     0);
+}
+
+/* A server that had cookies has none in a reply over UDP, which may be forged; over TCP it says so
+ * itself, and is believed. */
+START_TEST(a_cookie_is_missing)
+{
+    struct origin origin;
+    struct question_in q;
+    uint8_t data[512];
+    unsigned number;
+    origin_begin(&origin);
+    int fd = aid_client(&origin.aid, SOCK_DGRAM);
+    origin_ask(fd, 1);
+    reply_with_cookie(&origin, &q);
+    ck_assert_uint_eq(origin_answer(fd, &number), 0);
+    origin_ask(fd, 2);
+    origin_take(&origin, &q);
+    ck_assert_mem_eq(q.data + 29 + 23, "servers!", 8);
+    origin_reply(&origin, &q);
+    ck_assert(!aid_ready(fd, POLLIN, 20));
+    int stream = accept(origin.listener, NULL, NULL);
+    aid_read(stream, data, 2);
+    aid_read(stream, data + 2, wire_get_u16(data));
+    wire_put_u16(data, (uint16_t)origin_make(data + 2, FLAG_RA));
+    aid_send(stream, data, 2 + 29 + 16);
+    ck_assert_uint_eq(origin_answer(fd, &number), 0);
+    ck_assert_uint_eq(number, 2);
+    origin_ask(fd, 3);
+    origin_reply_all(&origin, 1);
+    ck_assert_uint_eq(origin_answer(fd, &number), 0);
+    ck_assert_uint_eq(aid_count(&origin.aid, COUNTER_proxy_over_tcp), 1);
+    close(stream);
     close(fd);
     end(&origin, 0);
 }
@@ -511,6 +563,7 @@ int main(void)
     tcase_add_test(unit.tests, truncated_for_ever);
     tcase_add_test(unit.tests, no_sense_of_it);
     tcase_add_test(unit.tests, no_cookie_is_good_enough);
+    tcase_add_test(unit.tests, a_cookie_is_missing);
     tcase_add_test(unit.tests, what_was_not_asked);
     tcase_add_test(unit.tests, a_full_table_ends_at_once);
     return unit_end(&unit);
