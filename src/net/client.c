@@ -62,7 +62,8 @@ static short waits_for(const struct client *client)
     if (client->state == CLIENT_WRITING || client->unsent.data != NULL) {
         return EV_WRITE;
     }
-    return client->state == CLIENT_LAST || client->ended || client->paused ? 0 : EV_READ;
+    bool leaves = client->tcp->leaving && client->state == CLIENT_READING;
+    return client->state == CLIENT_LAST || client->ended || client->paused || leaves ? 0 : EV_READ;
 }
 
 int client_watch(struct client *client)
@@ -322,7 +323,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     size_t most = SERVE_BATCH;
     unsigned batches = 0;
     client->serving = true;
-    while (client->state == CLIENT_READING && !client->paused) {
+    while (client->state == CLIENT_READING && !client->paused && !client->tcp->leaving) {
         if (batches >= BATCHES_TURN) {
             client->state = CLIENT_WRITING; /* goes on here in the next turn */
             break;

@@ -95,6 +95,7 @@ struct tcp {
     struct client_list neighbourhoods[TCP_NEIGHBOURHOODS]; /* by cell */
     size_t clients;
     bool draining;
+    bool leaving; /* no more queries are taken from connections: others will */
     size_t since_datagrams; /* queries served since these were, a signature counted as several */
     struct buffer in; /* CLIENT_IN octets, for the connection at hand */
     struct serve_stream out;

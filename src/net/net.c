@@ -28,6 +28,15 @@
 #include "net/upstream.h"
 #include "net/worker.h"
 
+enum {
+    /*
+     * What workers that go are asking upstream is waited for so long, while connections that they
+     * have rest; what has not been answered then is answered as if upstream were down. It is the
+     * slowest of resolutions; more would keep the other connections waiting for the lost ones.
+     */
+    RETIRE_MS = 1500,
+};
+
 struct net {
     struct publisher *publisher;
     struct limits *limits;
@@ -229,13 +238,39 @@ int net_start(struct net *net)
     return RR_OK;
 }
 
+/* Until upstream has answered what the workers from first on ask, but not for long. */
+static void await_upstream(const struct net *net, unsigned first)
+{
+    for (unsigned ms = 0; ms < RETIRE_MS; ms++) {
+        size_t waiting = 0;
+        for (unsigned i = first; i < net->workers; i++) {
+            waiting += worker_waiting(net->worker[i]);
+        }
+        if (waiting == 0) {
+            return;
+        }
+        usleep(1000);
+    }
+}
+
 /* Workers beyond those that stay: their sockets are watched by others already. */
 static void retire_workers(struct net *net, unsigned left)
 {
     for (unsigned i = left; i < net->workers; i++) {
+        worker_leave(net->worker[i]);
+    }
+    await_upstream(net, left);
+    for (unsigned i = left; i < net->workers; i++) {
         worker_hand_over(net->worker[i], net->worker[i % left]);
     }
     end_workers(net, left);
+}
+
+static void close_resting(struct net *net)
+{
+    for (unsigned i = 0; i < net->workers; i++) {
+        worker_close_resting(net->worker[i]);
+    }
 }
 
 int net_reconfigure(struct net *net, const struct net_options *options, struct diag *diag)
@@ -247,6 +282,9 @@ int net_reconfigure(struct net *net, const struct net_options *options, struct d
         return error;
     }
     struct place_list next;
+    if (places_lack(&net->places, options)) {
+        close_resting(net); /* it may be one that was given up a moment ago */
+    }
     error = places_plan(&net->places, options, net->worker[0], &next, diag);
     if (error != RR_OK) {
         return error;

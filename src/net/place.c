@@ -21,12 +21,13 @@ enum {
 
 /* ---- Closing ---- */
 
-/* by: who reads what came where nobody watches yet, or NULL where no worker runs. */
+/* by: who reads what came where nobody watches yet. NULL: all are watched, unless no worker runs,
+ * and their address goes with them. */
 static void close_endpoint(struct endpoint *endpoint, struct worker *by)
 {
     struct worker *worker = endpoint->worker != NULL ? endpoint->worker : by;
     if (endpoint->fd >= 0 && worker != NULL) {
-        worker_close(worker, endpoint);
+        worker_close(worker, endpoint, by == NULL);
     } else if (endpoint->fd >= 0) {
         close(endpoint->fd);
     }
@@ -83,6 +84,28 @@ void places_free(struct place_list *places)
 {
     struct place_list none = {0};
     places_settle(places, &none);
+}
+
+/* By the address as it was asked for, or as it was told by net_addresses(). */
+static struct place *find(const struct place_list *places, const struct net_address *address)
+{
+    for (size_t i = 0; i < places->count; i++) {
+        struct place *place = places->place[i];
+        if (socket_same(&place->asked, address) || socket_same(&place->bound, address)) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
+bool places_lack(const struct place_list *places, const struct net_options *options)
+{
+    for (size_t i = 0; i < options->addresses; i++) {
+        if (find(places, &options->address[i]) == NULL) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- Opening ---- */
@@ -161,18 +184,6 @@ static int grow(struct place *place, size_t endpoints, bool overlaps, bool servi
         }
     }
     return RR_OK;
-}
-
-/* By the address as it was asked for, or as it was told by net_addresses(). */
-static struct place *find(const struct place_list *places, const struct net_address *address)
-{
-    for (size_t i = 0; i < places->count; i++) {
-        struct place *place = places->place[i];
-        if (socket_same(&place->asked, address) || socket_same(&place->bound, address)) {
-            return place;
-        }
-    }
-    return NULL;
 }
 
 /* Whether a wildcard address of ours and the address share their port. */

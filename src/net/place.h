@@ -42,6 +42,9 @@ void places_take_back(struct place_list *next, struct worker *by);
 /* Puts `next` in the place of `now`: closes and frees what is no longer named. */
 void places_settle(struct place_list *now, struct place_list *next);
 
+/* Whether the options name addresses that have no place. */
+bool places_lack(const struct place_list *places, const struct net_options *options);
+
 /* Closes everything. */
 void places_free(struct place_list *places);
 

@@ -56,7 +56,8 @@ static const struct relay_answer *objection(struct proxy *proxy, const struct fo
     }
     if (!suffix_guard_admits(proxy->guard, forward->question.key, forward->zone_size, now)) {
         refuse_counted(proxy, COUNTER_proxy_refused_suffix);
-        return &guarded;
+        /* Where no server answers every suffix has names that fail, and none is to be blamed. */
+        return upstream_all_down(&group->set) ? &down : &guarded;
     }
     if (route->rate != 0 && !shared_rate_take(rate_of(proxy, forward), route->rate, now)) {
         refuse_counted(proxy, COUNTER_proxy_refused_rate);
@@ -128,7 +129,7 @@ static void proceed(struct proxy *proxy, struct transaction *t, struct waiter *w
 }
 
 void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
-                         const struct endpoint *endpoint, const struct msghdr *from)
+                         struct endpoint *endpoint, const struct msghdr *from)
 {
     const struct relay_answer *answer = NULL;
     uint64_t now = service_now(proxy->service);
@@ -139,6 +140,7 @@ void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
     struct msghdr header = *from;
     datagram_answer_from(&header);
     w->endpoint = endpoint;
+    endpoint->waiting++;
     w->peer_size = from->msg_namelen;
     memcpy(&w->peer, from->msg_name, from->msg_namelen);
     w->control_size = header.msg_controllen;

@@ -45,7 +45,7 @@ void proxy_adopt(struct proxy *proxy);
  * answers are written by client_answer, maybe before this returns.
  */
 void proxy_take_datagram(struct proxy *proxy, const struct forward *forward,
-                         const struct endpoint *endpoint, const struct msghdr *from);
+                         struct endpoint *endpoint, const struct msghdr *from);
 void proxy_take_query(struct proxy *proxy, const struct forward *forward, struct client *client);
 
 /* Asks upstream for what the cache should have anew; nobody waits for it. If forward->stale, that
@@ -60,6 +60,9 @@ size_t proxy_waiting(const struct proxy *proxy);
 
 /* Answers at once those that came in at endpoint, or (NULL) all, as if upstream were down. */
 void proxy_cut(struct proxy *proxy, const struct endpoint *endpoint);
+
+/* The answers to what came in at one endpoint leave by another one. */
+void proxy_move(struct proxy *proxy, struct endpoint *from, struct endpoint *to);
 
 /* A connection ends: nobody waits for its questions any more. */
 void proxy_forget(struct proxy *proxy, struct waiter_list *waiters);

@@ -40,7 +40,10 @@ void proxy_send_answers(struct proxy *proxy)
         }
         for (; at < end; at++) {
             uint64_t taken = now - answers->waiter[at]->since;
-            counter_add(counters, COUNTER_latency + counter_latency_bucket(taken), 1);
+            if (sent > 0) {
+                counter_add(counters, COUNTER_latency + counter_latency_bucket(taken), 1);
+                sent--;
+            }
             proxy_wait_no_more(proxy, answers->waiter[at]);
         }
     }
@@ -202,7 +205,8 @@ static struct relay_answer failure_of(const struct transaction *t)
         .ede_text = "no upstream server answers",
     };
     if (t->rcode != 0) {
-        answer.rcode = t->rcode;
+        /* Those beyond 15 are about EDNS between us and the server, and the client may have none. */
+        answer.rcode = t->rcode < 16 ? t->rcode : RCODE_SERVFAIL;
         answer.ede = t->ede;
         answer.ede_text = NULL;
     } else if (t->limited && t->attempts == 0) {
@@ -263,10 +267,11 @@ void proxy_fail_all(struct proxy *proxy, struct transaction *t)
 void proxy_refuse(struct proxy *proxy, struct waiter *waiter, const struct forward *forward,
                   bool stale, const struct relay_answer *answer)
 {
-    const struct routes *routes = settings_of(proxy)->routes;
-    if (!stale || !answer_stale(proxy, waiter, &forward->question,
-                                routes->group[forward->route->group].origin)) {
-        answer_error(proxy, waiter, answer);
+    bool origin = settings_of(proxy)->routes->group[forward->route->group].origin;
+    if (!stale || !answer_stale(proxy, waiter, &forward->question, origin)) {
+        struct relay_answer error = *answer;
+        error.flags |= forward_flags(0, origin);
+        answer_error(proxy, waiter, &error);
     }
 }
 
@@ -292,4 +297,18 @@ void proxy_cut(struct proxy *proxy, const struct endpoint *endpoint)
         }
     }
     proxy_flush(proxy);
+}
+
+void proxy_move(struct proxy *proxy, struct endpoint *from, struct endpoint *to)
+{
+    proxy_flush(proxy);
+    for (size_t i = 0; i < proxy->transactions_made && from->waiting > 0; i++) {
+        for (struct waiter *w = proxy->transactions[i].waiters; w != NULL; w = w->next) {
+            if (w->endpoint == from) {
+                w->endpoint = to;
+                from->waiting--;
+                to->waiting++;
+            }
+        }
+    }
 }

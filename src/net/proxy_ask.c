@@ -13,6 +13,12 @@
 #include "dns/wire.h"
 #include "net/proxy_own.h"
 
+enum {
+    /* Transactions looked at before others on the loop have their turn: where all of a full table
+     * end at once, nobody else waits for more than a millisecond or two. */
+    TICK_TURN = 256,
+};
+
 /* ---- Secrets ---- */
 
 /* Where the kernel has none to give (it always has, once it is up), old ones are not used again:
@@ -183,11 +189,13 @@ static void schedule(struct proxy *proxy, struct transaction *t)
     proxy_wake(proxy, t, due);
 }
 
-/* Nobody will answer any more. */
+/* Nobody will answer any more. That nobody had room for the question says nothing of its name. */
 static void fail(struct proxy *proxy, struct transaction *t, uint64_t now)
 {
     if (t->probe < 0) {
-        suffix_guard_ended(proxy->guard, t->key.symbols, t->key.size, t->zone_size, true, now);
+        if (t->attempts > 0) {
+            suffix_guard_ended(proxy->guard, t->key.symbols, t->key.size, t->zone_size, true, now);
+        }
         proxy_fail_all(proxy, t);
     }
     proxy_end(proxy, t);
@@ -265,6 +273,10 @@ void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum ups
     struct transaction *t = attempt->transaction;
     bool blameless = error == UPSTREAM_NO_ERROR;
     bool again = blameless && ask_the_same(proxy, attempt, now);
+    if (error == UPSTREAM_UNREACHABLE && attempt->stream &&
+        attempt->upstream->server.transport == UPSTREAM_UDP) {
+        attempt->upstream->cookie_size = 8; /* as it can't be asked about it over TCP */
+    }
     if (!blameless) {
         upstream_failed(attempt->upstream, error, attempt->sent, now, &proxy->random);
         t->unreachable |= error == UPSTREAM_UNREACHABLE || error == UPSTREAM_TLS_FAILED;
@@ -325,17 +337,16 @@ static void look_at(struct proxy *proxy, struct transaction *t, uint64_t now)
     }
 }
 
-/* What is due of one tick. What was put off further than the wheel reaches, or is not due quite
- * yet, goes back on it. */
-static void tick(struct proxy *proxy, struct transaction_list *list, uint64_t now)
+/* What is due of the tick at hand, which nothing is put back on: what was put off further than the
+ * wheel reaches, or is not due quite yet, goes on others. False where the turn was over before. */
+static bool tick(struct proxy *proxy, uint64_t now, unsigned *turn)
 {
+    struct transaction_list *list = &proxy->wheel[proxy->ticked % WHEEL_TICKS];
     struct transaction *t;
-    struct transaction_list due = LIST_HEAD_INITIALIZER(due);
     while ((t = LIST_FIRST(list)) != NULL) {
-        LIST_REMOVE(t, timed);
-        LIST_INSERT_HEAD(&due, t, timed);
-    }
-    while ((t = LIST_FIRST(&due)) != NULL) {
+        if ((*turn)-- == 0) {
+            return false;
+        }
         LIST_REMOVE(t, timed);
         uint64_t when = t->due;
         t->due = 0;
@@ -345,9 +356,11 @@ static void tick(struct proxy *proxy, struct transaction_list *list, uint64_t no
             proxy_wake(proxy, t, when);
         }
     }
+    return true;
 }
 
 static const struct timeval tick_interval = {0, TICK_MS * 1000};
+static const struct timeval at_once = {0, 0};
 
 void proxy_start_clock(struct proxy *proxy, uint64_t now)
 {
@@ -367,13 +380,15 @@ void proxy_tick(evutil_socket_t fd, short what, void *context)
     if (until - proxy->ticked > WHEEL_TICKS) {
         proxy->ticked = until - WHEEL_TICKS; /* once around is all */
     }
-    while (proxy->ticked < until) {
+    bool done = true;
+    for (unsigned turn = TICK_TURN; done && proxy->ticked < until;) {
         proxy->ticked++;
-        tick(proxy, &proxy->wheel[proxy->ticked % WHEEL_TICKS], now);
+        done = tick(proxy, now, &turn);
     }
+    proxy->ticked -= !done; /* goes on there */
     proxy_flush(proxy);
     if (proxy->live > 0) {
-        evtimer_add(proxy->tick, &tick_interval);
+        evtimer_add(proxy->tick, done ? &tick_interval : &at_once);
     }
 }
 

@@ -60,7 +60,7 @@ struct waiter {
     struct waiter *next;            /* of its transaction, or free */
     LIST_ENTRY(waiter) of_client;   /* connections */
     struct client *client;          /* NULL: a datagram's */
-    const struct endpoint *endpoint; /* datagrams: where it came in; NULL: gone */
+    struct endpoint *endpoint;      /* datagrams: where it came in */
     uint64_t since;
     uint32_t cell;                  /* of limits */
     socklen_t peer_size;

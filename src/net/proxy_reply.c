@@ -9,7 +9,10 @@
 #include "dns/message.h"
 #include "net/proxy_own.h"
 
-enum { READ_BATCHES = 16 }; /* of one socket, before the worker looks at others */
+enum {
+    READ_BATCHES = 16,      /* of one socket, before the worker looks at others */
+    COOKIE_CLIENT_SIZE = 8, /* our part of a cookie */
+};
 
 /* So long a server that could not read EDNS is asked without. */
 #define PLAIN_NS (600 * 1000 * PROXY_MS)
@@ -46,12 +49,23 @@ static bool has_wrong_cookie(const struct upstream *upstream, const struct reply
     return r->cookie_size > 0 && memcmp(r->cookie, upstream->cookie, 8) != 0;
 }
 
-/* Keeps the cookie that a server gave. */
-static void keep_cookie(struct upstream *upstream, const struct reply *r)
+/* Whether a reply has no cookie though the server is known to have them. Over UDP that may be a
+ * forgery (RFC 7873 section 5.3). */
+static bool lacks_cookie(const struct attempt *attempt, const struct reply *r)
 {
+    return r->cookie_size == 0 && !attempt->stream && !attempt->plain &&
+           attempt->upstream->cookie_size > COOKIE_CLIENT_SIZE;
+}
+
+/* Keeps the cookie that a server gave. Who sends none over a stream has no more. */
+static void keep_cookie(const struct attempt *attempt, const struct reply *r)
+{
+    struct upstream *upstream = attempt->upstream;
     if (r->cookie_size >= 16 && r->cookie_size <= sizeof upstream->cookie) {
         memcpy(upstream->cookie, r->cookie, r->cookie_size);
         upstream->cookie_size = r->cookie_size;
+    } else if (r->cookie_size == 0 && attempt->stream && !attempt->plain) {
+        upstream->cookie_size = COOKIE_CLIENT_SIZE;
     }
 }
 
@@ -89,6 +103,10 @@ static bool ask_otherwise(struct proxy *proxy, struct attempt *attempt, const st
 {
     struct transaction *t = attempt->transaction;
     struct upstream *upstream = attempt->upstream;
+    if (lacks_cookie(attempt, r)) {
+        counter_add(proxy->service->counters, COUNTER_proxy_over_tcp, 1);
+        return proxy_ask_again(proxy, t, upstream, true, now);
+    }
     if ((r->flags & FLAG_TC) != 0 && !attempt->stream) {
         counter_add(proxy->service->counters, COUNTER_proxy_over_tcp, 1);
         add_one(&upstream->counts->truncated);
@@ -116,7 +134,7 @@ static void take(struct proxy *proxy, struct attempt *attempt, const struct repl
     if (down && !upstream_all_down(&t->group->set)) {
         t->group->recovered = now;
     }
-    keep_cookie(attempt->upstream, r);
+    keep_cookie(attempt, r);
     if (t->probe >= 0) {
         proxy_end(proxy, t);
         return;
@@ -125,9 +143,10 @@ static void take(struct proxy *proxy, struct attempt *attempt, const struct repl
         proxy_attempt_end(proxy, attempt);
         return;
     }
-    if ((r->flags & FLAG_TC) != 0 || is_failure(r->rcode)) {
-        t->rcode = is_failure(r->rcode) ? r->rcode : RCODE_SERVFAIL;
-        t->ede = r->ede;
+    bool doubtful = lacks_cookie(attempt, r);
+    if (doubtful || (r->flags & FLAG_TC) != 0 || is_failure(r->rcode)) {
+        t->rcode = is_failure(r->rcode) && !doubtful ? r->rcode : RCODE_SERVFAIL;
+        t->ede = doubtful ? EDE_NONE : r->ede;
         proxy_attempt_failed(proxy, attempt,
                              r->rcode == RCODE_SERVFAIL ? UPSTREAM_SERVFAIL : UPSTREAM_REFUSED,
                              now);
@@ -199,11 +218,21 @@ static void prefetch_all(struct proxy *proxy, const struct upstream_socket *sock
     }
 }
 
-/* The kernel was told that nobody listens there: that goes for all that left by this socket. */
+/* The kernel was told that nobody listens there: that goes for all that left by this socket, not
+ * for what is asked again because of it. */
 static void refused(struct proxy *proxy, struct upstream_socket *socket, uint64_t now)
 {
+    struct attempt_list gone = LIST_HEAD_INITIALIZER(gone);
     struct attempt *attempt;
-    while ((attempt = LIST_FIRST(&socket->attempts)) != NULL) {
+    struct attempt *next;
+    for (attempt = LIST_FIRST(&socket->attempts); attempt != NULL; attempt = next) {
+        next = LIST_NEXT(attempt, of_socket);
+        if (attempt->staged == 0) {
+            LIST_REMOVE(attempt, of_socket);
+            LIST_INSERT_HEAD(&gone, attempt, of_socket);
+        }
+    }
+    while ((attempt = LIST_FIRST(&gone)) != NULL) {
         proxy_attempt_failed(proxy, attempt, UPSTREAM_UNREACHABLE, now);
     }
 }

@@ -160,6 +160,9 @@ struct waiter *proxy_wait(struct proxy *proxy, struct transaction *t, const stru
 
 void proxy_wait_no_more(struct proxy *proxy, struct waiter *waiter)
 {
+    if (waiter->endpoint != NULL) {
+        waiter->endpoint->waiting--;
+    }
     proxy->outstanding[waiter->cell]--;
     proxy->waiting--;
     waiter->next = proxy->free_waiters;

@@ -119,16 +119,28 @@ static void end(struct client *client, enum counter why)
     client_free(client);
 }
 
+/* It is not the client who makes us wait, but upstream; and that not for long. */
+static bool owed_an_answer(const struct client *client)
+{
+    return client->waiting > 0 && client->unsent.data == NULL;
+}
+
 static void expire(struct tcp *tcp, uint64_t now)
 {
     struct client_list *lists[] = {&tcp->idle, &tcp->busy};
     uint64_t limit = patience(tcp);
-    unsigned closed = 0;
+    unsigned looked_at = 0;
     for (size_t i = 0; i < 2; i++) {
         struct client *client;
         while ((client = TAILQ_FIRST(lists[i])) != NULL && now - client->since >= limit &&
-               closed++ < EXPIRE_TURN) {
-            end(client, COUNTER_tcp_idle);
+               looked_at++ < EXPIRE_TURN) {
+            if (owed_an_answer(client)) {
+                unlist(client);
+                client->since = now;
+                list(client);
+            } else {
+                end(client, COUNTER_tcp_idle);
+            }
         }
     }
     arm(tcp, now);
@@ -307,6 +319,18 @@ void tcp_free(struct tcp *tcp)
     free(tcp);
 }
 
+void tcp_leave(struct tcp *tcp)
+{
+    struct client_list *lists[] = {&tcp->idle, &tcp->busy};
+    tcp->leaving = true;
+    for (size_t i = 0; i < 2; i++) {
+        struct client *client;
+        TAILQ_FOREACH(client, lists[i], timeline) {
+            client_watch(client);
+        }
+    }
+}
+
 void tcp_take(struct tcp *tcp, struct client_list *clients)
 {
     struct client *client;
@@ -325,6 +349,9 @@ void tcp_give(struct tcp *tcp, struct client_list *clients)
     while ((client = TAILQ_FIRST(clients)) != NULL) {
         TAILQ_REMOVE(clients, client, timeline);
         begin(tcp, client, now);
+        if (client->state == CLIENT_READING && client->held.data != NULL) {
+            client->state = CLIENT_WRITING; /* there may be queries among it, for their turn */
+        }
         proceed(client, now);
     }
 }

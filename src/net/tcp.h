@@ -35,6 +35,9 @@ void tcp_free(struct tcp *tcp);
  */
 bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most);
 
+/* Takes no more queries from connections from here on; those under way are still answered. */
+void tcp_leave(struct tcp *tcp);
+
 /*
  * Takes all connections out of service, to the end of clients, to be given to another tcp, perhaps
  * of another thread; their patience begins anew there.

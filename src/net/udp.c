@@ -109,7 +109,7 @@ static size_t take_queries(struct udp *udp, size_t received, uint64_t *octets)
 }
 
 /* Hands on what upstream is to be asked. */
-static void forward_served(struct udp *udp, const struct endpoint *endpoint, size_t count)
+static void forward_served(struct udp *udp, struct endpoint *endpoint, size_t count)
 {
     struct service *service = udp->service;
     for (size_t i = 0; i < count; i++) {
@@ -173,7 +173,7 @@ static void send_served(struct udp *udp, int fd, size_t count, uint64_t begin)
 }
 
 /* Returns how many batches' time it took. */
-static unsigned serve_received(struct udp *udp, const struct endpoint *endpoint, size_t received)
+static unsigned serve_received(struct udp *udp, struct endpoint *endpoint, size_t received)
 {
     struct service *service = udp->service;
     struct counters *counters = service->counters;
@@ -205,7 +205,7 @@ static unsigned serve_received(struct udp *udp, const struct endpoint *endpoint,
     return 1 + cost / SIGNATURES_A_BATCH;
 }
 
-bool udp_serve(struct udp *udp, const struct endpoint *endpoint, unsigned batches)
+bool udp_serve(struct udp *udp, struct endpoint *endpoint, unsigned batches)
 {
     while (batches > 0) {
         unsigned taken = 1;

@@ -28,6 +28,6 @@ void udp_free(struct udp *udp);
 /*
  * Serves what waits in the socket, at most so many batches. Returns whether more may wait.
  */
-bool udp_serve(struct udp *udp, const struct endpoint *endpoint, unsigned batches);
+bool udp_serve(struct udp *udp, struct endpoint *endpoint, unsigned batches);
 
 #endif

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <event2/event.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
@@ -37,6 +38,8 @@ enum {
      */
     CLOSE_BATCHES = 512,
     CLOSE_ACCEPTS = 8192,
+    /* Between looks at whether a socket given away has answered all: most need one. */
+    REST_US = 20000,
 };
 
 struct job {
@@ -51,10 +54,12 @@ struct worker {
     struct udp *udp;
     struct tcp *tcp;
     struct endpoint_list endpoints;
-    struct endpoint_list closing; /* read from no more, but answers still leave by them */
+    struct endpoint_list closing; /* in a drain: read no more, but answers still leave by them */
+    struct endpoint_list resting; /* likewise, of sockets that it has given away; its own */
     struct event *wake;
     struct event *pause; /* pending: accepting rests */
     struct event *deadline;
+    struct event *rest; /* pending while any are resting */
     bool draining;
     bool ended;
     unsigned drain_ms;
@@ -151,7 +156,57 @@ static void unwatch(struct worker *worker, struct endpoint *endpoint)
     endpoint->worker = NULL;
 }
 
-static void close_endpoint(struct worker *worker, struct endpoint *endpoint)
+static const struct timeval rest_interval = {0, REST_US};
+
+/* Upstream has not answered all that came in by the endpoint: it is still answered by fd, another
+ * descriptor of the socket or its last one, which is closed after that. */
+static void rest(struct worker *worker, struct endpoint *endpoint, int fd)
+{
+    struct endpoint *resting = calloc(1, sizeof *resting);
+    if (resting == NULL || fd < 0) {
+        proxy_cut(worker->service.proxy, endpoint);
+        free(resting);
+        if (fd >= 0) {
+            close(fd);
+        }
+        return;
+    }
+    resting->fd = fd;
+    resting->family = endpoint->family;
+    proxy_move(worker->service.proxy, endpoint, resting);
+    TAILQ_INSERT_TAIL(&worker->resting, resting, link);
+    evtimer_add(worker->rest, &rest_interval);
+}
+
+/* Closes those that have nothing left to answer, or all. */
+static void close_resting(struct worker *worker, bool all)
+{
+    struct endpoint *next;
+    for (struct endpoint *at = TAILQ_FIRST(&worker->resting); at != NULL; at = next) {
+        next = TAILQ_NEXT(at, link);
+        if (all && at->waiting > 0) {
+            proxy_cut(worker->service.proxy, at);
+        }
+        if (at->waiting == 0) {
+            TAILQ_REMOVE(&worker->resting, at, link);
+            close(at->fd);
+            free(at);
+        }
+    }
+}
+
+static void on_rest(evutil_socket_t fd, short what, void *context)
+{
+    struct worker *worker = context;
+    (void)fd;
+    (void)what;
+    close_resting(worker, false);
+    if (!TAILQ_EMPTY(&worker->resting)) {
+        evtimer_add(worker->rest, &rest_interval);
+    }
+}
+
+static void close_endpoint(struct worker *worker, struct endpoint *endpoint, bool patient)
 {
     if (endpoint->worker != NULL) {
         unwatch(worker, endpoint);
@@ -160,9 +215,13 @@ static void close_endpoint(struct worker *worker, struct endpoint *endpoint)
         tcp_accept(worker->tcp, endpoint, CLOSE_ACCEPTS);
     } else {
         udp_serve(worker->udp, endpoint, CLOSE_BATCHES);
-        proxy_cut(worker->service.proxy, endpoint);
     }
-    close(endpoint->fd);
+    if (patient && endpoint->waiting > 0) {
+        rest(worker, endpoint, endpoint->fd);
+    } else {
+        proxy_cut(worker->service.proxy, endpoint);
+        close(endpoint->fd);
+    }
     endpoint->fd = -1;
 }
 
@@ -170,7 +229,7 @@ static void close_endpoint(struct worker *worker, struct endpoint *endpoint)
 static void put_to_rest(struct worker *worker, struct endpoint *endpoint)
 {
     if (endpoint->stream) {
-        close_endpoint(worker, endpoint);
+        close_endpoint(worker, endpoint, false);
         return;
     }
     unwatch(worker, endpoint);
@@ -178,12 +237,15 @@ static void put_to_rest(struct worker *worker, struct endpoint *endpoint)
     TAILQ_INSERT_TAIL(&worker->closing, endpoint, link);
 }
 
-static void close_resting(struct worker *worker)
+/* At the end: who still waits for upstream waits no more. */
+static void close_all(struct worker *worker)
 {
     struct endpoint *endpoint;
+    proxy_cut(worker->service.proxy, NULL);
+    close_resting(worker, true);
     while ((endpoint = TAILQ_FIRST(&worker->closing)) != NULL) {
         TAILQ_REMOVE(&worker->closing, endpoint, link);
-        close_endpoint(worker, endpoint);
+        close_endpoint(worker, endpoint, false);
     }
 }
 
@@ -223,7 +285,7 @@ static void *run(void *context)
             worker->ended = true;
         }
     }
-    close_resting(worker);
+    close_all(worker);
     publisher_leave(worker->publisher, worker->slot->number);
     return NULL;
 }
@@ -269,13 +331,39 @@ static void do_watch(struct worker *worker, void *context)
 /* Another worker may close it before upstream has answered what came in by it. */
 static void do_unwatch(struct worker *worker, void *context)
 {
-    unwatch(worker, context);
-    proxy_cut(worker->service.proxy, context);
+    struct endpoint *endpoint = context;
+    unwatch(worker, endpoint);
+    if (endpoint->waiting > 0) {
+        rest(worker, endpoint, fcntl(endpoint->fd, F_DUPFD_CLOEXEC, 0));
+    }
 }
 
 static void do_close(struct worker *worker, void *context)
 {
-    close_endpoint(worker, context);
+    close_endpoint(worker, context, false);
+}
+
+static void do_close_patiently(struct worker *worker, void *context)
+{
+    close_endpoint(worker, context, true);
+}
+
+static void do_close_resting(struct worker *worker, void *context)
+{
+    (void)context;
+    close_resting(worker, true);
+}
+
+static void do_leave(struct worker *worker, void *context)
+{
+    (void)context;
+    tcp_leave(worker->tcp);
+}
+
+static void do_count_waiting(struct worker *worker, void *context)
+{
+    size_t *count = context;
+    *count = proxy_waiting(worker->service.proxy);
 }
 
 /* Answers from upstream come to this worker: those of connections that leave it are cut short. */
@@ -329,9 +417,26 @@ void worker_unwatch(struct worker *worker, struct endpoint *endpoint)
     call(worker, do_unwatch, endpoint);
 }
 
-void worker_close(struct worker *worker, struct endpoint *endpoint)
+void worker_close(struct worker *worker, struct endpoint *endpoint, bool patient)
 {
-    call(worker, do_close, endpoint);
+    call(worker, patient ? do_close_patiently : do_close, endpoint);
+}
+
+void worker_close_resting(struct worker *worker)
+{
+    call(worker, do_close_resting, NULL);
+}
+
+void worker_leave(struct worker *worker)
+{
+    call(worker, do_leave, NULL);
+}
+
+size_t worker_waiting(struct worker *worker)
+{
+    size_t count;
+    call(worker, do_count_waiting, &count);
+    return count;
 }
 
 void worker_hand_over(struct worker *from, struct worker *to)
@@ -407,6 +512,7 @@ struct worker *worker_new(const struct worker_slot *slot, struct publisher *publ
     worker->publisher = publisher;
     TAILQ_INIT(&worker->endpoints);
     TAILQ_INIT(&worker->closing);
+    TAILQ_INIT(&worker->resting);
     sem_init(&worker->job_done, 0, 0);
     service->counters = slot->counters;
     service->serve = serve_new(slot->counters, slot->zone_counts);
@@ -422,8 +528,10 @@ struct worker *worker_new(const struct worker_slot *slot, struct publisher *publ
     worker->wake = event_new(service->base, slot->wake_fd, EV_READ | EV_PERSIST, on_wake, worker);
     worker->pause = evtimer_new(service->base, on_pause_over, worker);
     worker->deadline = evtimer_new(service->base, on_deadline, worker);
-    if (service->proxy == NULL || worker->tcp == NULL || worker->wake == NULL || worker->pause == NULL ||
-        worker->deadline == NULL || event_add(worker->wake, NULL) != 0) {
+    worker->rest = evtimer_new(service->base, on_rest, worker);
+    if (service->proxy == NULL || worker->tcp == NULL || worker->wake == NULL ||
+        worker->pause == NULL || worker->deadline == NULL || worker->rest == NULL ||
+        event_add(worker->wake, NULL) != 0) {
         worker_end(worker);
         return NULL;
     }
@@ -449,6 +557,7 @@ static void free_worker(struct worker *worker)
     free_event(worker->wake);
     free_event(worker->pause);
     free_event(worker->deadline);
+    free_event(worker->rest);
     if (worker->service.base != NULL) {
         event_base_free(worker->service.base);
     }

@@ -8,6 +8,8 @@
 #ifndef RRDNS_NET_WORKER_H
 #define RRDNS_NET_WORKER_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "net/limits.h"
@@ -39,10 +41,22 @@ int worker_start(struct worker *worker);
 int worker_watch(struct worker *worker, struct endpoint *endpoint);
 /* No more; what comes now waits in the socket, for the worker who will watch it. */
 void worker_unwatch(struct worker *worker, struct endpoint *endpoint);
-/* Serves what waits in a socket, which it watches or nobody does, then closes it. */
-void worker_close(struct worker *worker, struct endpoint *endpoint);
+/*
+ * Serves what waits in a socket, which it watches or nobody does, then closes it. patient: not
+ * before upstream has answered what came by it, a few seconds at most; nobody reads what comes
+ * until then, so it is not for a socket of an address that stays. worker_close_resting does not
+ * wait for that any longer.
+ */
+void worker_close(struct worker *worker, struct endpoint *endpoint, bool patient);
+void worker_close_resting(struct worker *worker);
 
-/* Moves all connections of one worker to another. */
+/* Takes no more from its connections, which are about to be handed over. */
+void worker_leave(struct worker *worker);
+/* Questions that upstream is still being asked by it. */
+size_t worker_waiting(struct worker *worker);
+
+/* Moves all connections of one worker to another. What upstream is being asked for them is answered
+ * as if it were down. */
 void worker_hand_over(struct worker *from, struct worker *to);
 
 void worker_limits_changed(struct worker *worker);
