@@ -36,7 +36,7 @@ enum {
      * reads or not: with 256 of 64 KB for each of its connections, one address could have a gigabyte
      * kept for it. Who lets more than this pile up, beyond what the kernel holds, is cut off.
      */
-    CLIENT_UNSENT_MAX = 4 << 20,
+    CLIENT_UNSENT_MAX = 1 << 20,
     /* Lists of idle connections by client address. */
     TCP_NEIGHBOURHOODS = 4096,
 };
