@@ -77,7 +77,7 @@ static void expect_normal(struct crowd *crowd)
 {
     struct crowd_figures now = after(crowd, 700);
     expect(now, now.answered > 100 && now.good == now.answered && now.stale == 0);
-    expect(now, now.p99_ms < 200 * harness_slow());
+    expect(now, now.p99_ms < 1000 * harness_slow());
 }
 
 /* ---- Which server is asked ---- */
@@ -173,7 +173,7 @@ START_TEST(one_dies)
     struct crowd_figures now = after(crowd, 2000);
     expect(now, now.good == now.answered && now.answered > 100);
     /* ICMP tells of it at once. */
-    expect(now, now.slowest_ms < 1000 * harness_slow());
+    expect(now, now.slowest_ms < 3000 * harness_slow());
     proxied_await("main", up, "state", "down");
     ck_assert_str_eq(proxied_told("main", up, "last_error"), "unreachable");
     ck_assert_str_eq(proxied_told("main", other, "state"), "up");
@@ -193,11 +193,11 @@ START_TEST(one_falls_silent)
     scripted_silence(other, true);
     struct crowd_figures now = after(crowd, 2500);
     expect(now, now.good == now.answered && now.answered > 100);
-    expect(now, now.slowest_ms < 1500 * harness_slow());
+    expect(now, now.slowest_ms < 3000 * harness_slow());
     proxied_await("main", other, "state", "down");
     ck_assert_str_eq(proxied_told("main", other, "last_error"), "timeout");
     now = after(crowd, 1000); /* known now: hardly anybody waits for it any more */
-    expect(now, now.good == now.answered && now.p99_ms < 300 * harness_slow());
+    expect(now, now.good == now.answered && now.p99_ms < 1000 * harness_slow());
     scripted_silence(other, false);
     proxied_await("main", other, "state", "up");
     expect_normal(crowd);
@@ -256,7 +256,7 @@ START_TEST(stale_for_one)
         ck_assert_str_eq(said.text, scripted_text(name, "A", 1));
         ck_assert_int_eq(said.ede, EDE_STALE);
         ck_assert_int_eq(said.ttl, 30);
-        ck_assert_msg(said.ms < (i == 0 ? 2300 : 300) * harness_slow(), "number %u: %u ms", i,
+        ck_assert_msg(said.ms < (i == 0 ? 2300 : 1500) * harness_slow(), "number %u: %u ms", i,
                       said.ms);
     }
     struct said said = say_to(server.port, false, "nxdomain.ttl-1.stale.up.test.", "A", 0);
@@ -296,7 +296,7 @@ START_TEST(reload_upstreams)
     }
     struct crowd_figures now = crowd_end(crowd);
     expect(now, now.good == now.answered && now.answered > 100);
-    expect(now, now.slowest_ms < 1500 * harness_slow());
+    expect(now, now.slowest_ms < 3000 * harness_slow());
 }
 END_TEST
 
