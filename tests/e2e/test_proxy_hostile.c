@@ -118,7 +118,7 @@ START_TEST(all_ways_at_once)
         const char *dot = strstr(name, ".up.test.");
         dot = dot != NULL ? dot : strstr(name, ".mixed.test.");
         items[i] = (struct volley_item){
-            .name = format_text("%.*s.x%u%s", (int)(dot - name), name, i / HOSTILE, dot),
+            .name = format_text("%.*s.x%u.at-once%s", (int)(dot - name), name, i / HOSTILE, dot),
             .type = "A"};
     }
     struct crowd *crowd = crowd_begin(&plan);
@@ -146,7 +146,7 @@ START_TEST(late_ones_change_nothing)
     struct volley_item items[100];
     for (unsigned i = 0; i < 100; i++) {
         items[i] = (struct volley_item){
-            .name = format_text("late-%u.l%u.up.test.", 20 + i % 10 * 50, i), .type = "A"};
+            .name = format_text("late-%u.l%u.late.up.test.", 20 + i % 10 * 50, i), .type = "A"};
     }
     volley(NULL, server.port, items, 100, CLIENT_MS * (int)harness_slow());
     volley_all_answered(items, 100);
@@ -198,7 +198,7 @@ START_TEST(same_name_same_id)
         for (unsigned c = 0; c < CLIENTS; c++) {
             uint8_t message[512];
             send_all(fd[c], message,
-                     ask_message(format_text("late-30.same%u.up.test.", i), type[c], (uint16_t)i,
+                     ask_message(format_text("late-30.same%u.same.up.test.", i), type[c], (uint16_t)i,
                                  message));
         }
     }
@@ -211,7 +211,7 @@ START_TEST(same_name_same_id)
             ck_assert(i < COUNT && !seen[i]);
             seen[i] = true;
             ck_assert_str_eq(answer_text(answer, (size_t)got),
-                             scripted_text(format_text("late-30.same%u.up.test.", i), type[c], 1));
+                             scripted_text(format_text("late-30.same%u.same.up.test.", i), type[c], 1));
         }
         ck_assert_int_lt(receive(fd[c], answer, sizeof answer, 50), 0);
         close(fd[c]);
