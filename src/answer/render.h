@@ -27,8 +27,8 @@ struct render_edns {
 /* Octets of the OPT record with it and an EDE code (or EDE_NONE). */
 size_t render_opt_size(const struct render_edns *edns, int ede);
 
-/* Writes it. rcode has 12 bits, of which the upper eight stand here; flags are those of EDNS. Nothing
- * is written where it does not fit. */
+/* Writes it. rcode has 12 bits, of which the upper eight stand here; flags are those of EDNS.
+ * Nothing is written where it does not fit. */
 void render_opt(struct wire_writer *w, const struct render_edns *edns, uint16_t rcode,
                 uint16_t flags, int ede);
 

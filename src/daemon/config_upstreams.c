@@ -310,8 +310,8 @@ static void tell_unreadable(const struct group_reading *read, const struct upstr
     }
 }
 
-/* Reads them: at the first connection there would be nobody to be told of faults, and a worker would
- * have to wait. */
+/* Reads them: at the first connection there would be nobody to be told of faults, and a worker
+ * would have to wait. */
 static int read_trusts(const struct proxy_reading *reading, struct config *config,
                        struct diag *diag)
 {

@@ -1,6 +1,6 @@
 /*
- * Everything but trusts is copied, so that routes outlive the configuration that they are made of: workers use
- * them until the world that has them is gone.
+ * Everything but trusts is copied, so that routes outlive the configuration that they are made of:
+ * workers use them until the world that has them is gone.
  */
 #include "daemon/make_routes.h"
 

@@ -49,9 +49,9 @@ static uint32_t ttl_of(uint32_t ttl)
 }
 
 /*
- * Octets of the name that a pointer leads to, 0 where there is none. Each part of it must end before
- * the part that points to it begins, at limit: one that goes on over what came later would be cut
- * where the message or the body is.
+ * Octets of the name that a pointer leads to, 0 where there is none. Each part of it must end
+ * before the part that points to it begins, at limit: one that goes on over what came later would
+ * be cut where the message or the body is.
  */
 static size_t follow(struct walk *w, size_t target, size_t limit)
 {

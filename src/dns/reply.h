@@ -34,8 +34,8 @@ struct reply {
     uint16_t qtype;
     uint16_t qclass;
 
-    /* The records without OPT: octets [body, body + body_size) of the message. What stands behind an
-     * OPT that is not the last record is left out. */
+    /* The records without OPT: octets [body, body + body_size) of the message. What stands behind
+     * an OPT that is not the last record is left out. */
     size_t body;
     size_t body_size;
     uint16_t counts[3];  /* answer, authority, additional: records in the body */

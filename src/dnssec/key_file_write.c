@@ -5,7 +5,8 @@
  * whenever this was killed or the power failed. What may be left is a .private file alone, which
  * nobody reads, and which is told of (keyset.c).
  *
- * Where the file system has no files without names they are beside their own, and may be left there.
+ * Where the file system has no files without names they are beside their own, and may be left
+ * there.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,7 @@
 /*
  * Two kinds. What lives long, the keys themselves, is in OpenSSL's secure heap. What lives for the
- * length of a function, such as the text of a key file, gets pages of its own: they come and go with
- * a system call, and a file is not bounded by what the heap has.
+ * length of a function, such as the text of a key file, gets pages of its own: they come and go
+ * with a system call, and a file is not bounded by what the heap has.
  *
  * OpenSSL puts into its secure heap by itself the numbers of keys that it makes, and those of ECDSA
  * and EdDSA keys that it is given. But RSA numbers that it is given it copies to ordinary memory

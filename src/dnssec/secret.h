@@ -1,8 +1,8 @@
 /*
  * Memory for private keys: not swapped out where the system allows to lock it, in no core dump,
- * wiped before it is given back. That holds for the keys themselves, in all forms that OpenSSL makes
- * of them, and for what is read and written (tests/unit/test_secret.c looks for them in all that
- * would be dumped). It does not hold for what a signature under way has in registers, on its
+ * wiped before it is given back. That holds for the keys themselves, in all forms that OpenSSL
+ * makes of them, and for what is read and written (tests/unit/test_secret.c looks for them in all
+ * that would be dumped). It does not hold for what a signature under way has in registers, on its
  * thread's stack and, for ECDSA and EdDSA, in numbers that OpenSSL makes for the moment.
  */
 #ifndef RRDNS_DNSSEC_SECRET_H
@@ -13,9 +13,9 @@
 
 /*
  * Makes the memory that OpenSSL keeps private keys in; to be called once at the start, before
- * anything of OpenSSL is used. Returns 0; RR_EPERM where the memory is there, but could not be locked
- * (RLIMIT_MEMLOCK): keys may then be swapped out; RR_ENOMEM where it is not there: keys live in
- * ordinary memory then, wiped all the same.
+ * anything of OpenSSL is used. Returns 0; RR_EPERM where the memory is there, but could not be
+ * locked (RLIMIT_MEMLOCK): keys may then be swapped out; RR_ENOMEM where it is not there: keys live
+ * in ordinary memory then, wiped all the same.
  */
 int secret_init(void);
 

@@ -1,8 +1,8 @@
 /*
  * The life of a connection's octets: read all there is, serve the messages that are complete in
- * batches, each batch's answers with one write, come back for more. While answers can't be written nothing is
- * read, so a client that does not take its answers costs at most CLIENT_OUT + CLIENT_IN octets
- * here, and its next queries wait in the kernel and at last at its own side.
+ * batches, each batch's answers with one write, come back for more. While answers can't be written
+ * nothing is read, so a client that does not take its answers costs at most CLIENT_OUT + CLIENT_IN
+ * octets here, and its next queries wait in the kernel and at last at its own side.
  *
  * Reading goes to one buffer of the worker. Only what is left over after serving, the beginning of
  * a message, is kept with the connection, in a buffer as long as that message; the rest of
@@ -32,11 +32,11 @@ enum {
      */
     BATCHES_TURN = 8,
     /*
-     * Queries of all connections before datagrams have their turn, and signatures that take as long:
-     * hundreds of connections may be ready at once, and each may ask for what has to be signed first.
-     * Measured with 400 connections that keep 256 new names each open: datagrams have their turn each
-     * 0.55 ms (p99 0.83), with p50 of kept answers at 0.8 ms; without this, 1.5 s, and answers were late
-     * or lost.
+     * Queries of all connections before datagrams have their turn, and signatures that take as
+     * long: hundreds of connections may be ready at once, and each may ask for what has to be
+     * signed first. Measured with 400 connections that keep 256 new names each open: datagrams have
+     * their turn each 0.55 ms (p99 0.83), with p50 of kept answers at 0.8 ms; without this, 1.5 s,
+     * and answers were late or lost.
      */
     QUERIES_DATAGRAMS = 4 * SERVE_BATCH,
     QUERIES_SIGNATURE = SERVE_BATCH / SIGNATURES_A_BATCH,

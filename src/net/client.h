@@ -27,14 +27,16 @@ enum {
      */
     CLIENT_OUT = 2 * SERVE_STREAM_ROOM,
     /*
-     * Questions of a connection that upstream is asked at once. Then the connection waits its turn, as
-     * it does while its answers can't be written; it goes on when half of them have been answered.
+     * Questions of a connection that upstream is asked at once. Then the connection waits its turn,
+     * as it does while its answers can't be written; it goes on when half of them have been
+     * answered.
      */
     CLIENT_FORWARDS = 256,
     /*
      * Octets of answers that wait for a client to read them. Answers of upstream come whether it
-     * reads or not: with 256 of 64 KB for each of its connections, one address could have a gigabyte
-     * kept for it. Who lets more than this pile up, beyond what the kernel holds, is cut off.
+     * reads or not: with 256 of 64 KB for each of its connections, one address could have a
+     * gigabyte kept for it. Who lets more than this pile up, beyond what the kernel holds, is cut
+     * off.
      */
     CLIENT_UNSENT_MAX = 1 << 20,
     /* Lists of idle connections by client address. */
@@ -102,7 +104,8 @@ struct tcp {
     struct serve_request requests[SERVE_BATCH];
 };
 
-/* A connection just accepted, in no list yet. NULL where there is no memory; fd is then still open. */
+/* A connection just accepted, in no list yet. NULL where there is no memory; fd is then still
+ * open. */
 struct client *client_new(int fd, const union socket_address *peer, uint32_t cell);
 /* Takes its event from the loop, closes it and frees all it has; it stands in no list any more. */
 void client_free(struct client *client);

@@ -20,8 +20,8 @@ void datagram_answer_from(struct msghdr *header);
 
 /*
  * Sends messages, of one vector each, without waiting. One that the kernel refuses, for want of a
- * route or by a filter's rule, does not hold up those behind it. Returns how many were sent; *octets
- * becomes their octets.
+ * route or by a filter's rule, does not hold up those behind it. Returns how many were sent;
+ * *octets becomes their octets.
  */
 size_t datagrams_send(int fd, struct mmsghdr *messages, size_t count, uint64_t *octets);
 

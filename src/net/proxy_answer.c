@@ -205,7 +205,8 @@ static struct relay_answer failure_of(const struct transaction *t)
         .ede_text = "no upstream server answers",
     };
     if (t->rcode != 0) {
-        /* Those beyond 15 are about EDNS between us and the server, and the client may have none. */
+        /* Those beyond 15 are about EDNS between us and the server, and the client may have
+         * none. */
         answer.rcode = t->rcode < 16 ? t->rcode : RCODE_SERVFAIL;
         answer.ede = t->ede;
         answer.ede_text = NULL;
@@ -233,8 +234,8 @@ static void fail_one(struct proxy *proxy, const struct transaction *t, struct wa
 
 /*
  * What can't be had is not asked for again at once: not for a while, where something past its time
- * stands in for it; else for a moment (RFC 9520 section 3.2). Where all of the group are down nothing
- * is asked in any case, and when they are back all is.
+ * stands in for it; else for a moment (RFC 9520 section 3.2). Where all of the group are down
+ * nothing is asked in any case, and when they are back all is.
  */
 static void remember_failure(struct proxy *proxy, const struct transaction *t,
                              const struct relay_answer *answer)

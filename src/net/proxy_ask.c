@@ -1,8 +1,8 @@
 /*
  * How a question is asked. The first server has its usual time and more to answer before a second
  * one is asked besides, whose reply is as welcome as the first one's; each attempt after that waits
- * twice as long. A server that did not answer within the group's timeout is held to have failed, but
- * what it says is still taken while the question is open.
+ * twice as long. A server that did not answer within the group's timeout is held to have failed,
+ * but what it says is still taken while the question is open.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,6 +1,6 @@
 /*
- * Groups are made anew with each configuration; servers that stay are the same objects, with what is
- * known of them, their sockets and connections. Old groups go with the last transaction that has
+ * Groups are made anew with each configuration; servers that stay are the same objects, with what
+ * is known of them, their sockets and connections. Old groups go with the last transaction that has
  * one.
  */
 #include <assert.h>

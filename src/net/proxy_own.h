@@ -35,7 +35,8 @@ enum {
 };
 
 #define PROXY_MS UINT64_C(1000000)
-/* When clients are told that there is no answer (they give up at 5 s), or given one past its time. */
+/* When clients are told that there is no answer (they give up at 5 s), or given one past its
+ * time. */
 #define PROXY_GIVE_UP_NS (4700 * PROXY_MS)
 #define PROXY_STALE_NS (1800 * PROXY_MS)
 
@@ -233,16 +234,17 @@ void proxy_upstream_unref(struct proxy *proxy, struct upstream *upstream);
 void proxy_random_octets(struct proxy *proxy, void *octets, size_t size);
 /* Asks the next server. Where there is none left, t ends, all told. */
 void proxy_ask(struct proxy *proxy, struct transaction *t, uint64_t now);
-/* Asks upstream once more: over a stream, or as it now is to be asked. False where that can't be. */
+/* Asks upstream once more: over a stream, or as it now is to be asked. False where that can't
+ * be. */
 bool proxy_ask_again(struct proxy *proxy, struct transaction *t, struct upstream *upstream,
                      bool stream, uint64_t now);
 /* An attempt came to nothing: another is made, or t ends. */
 void proxy_attempt_failed(struct proxy *proxy, struct attempt *attempt, enum upstream_error error,
                           uint64_t now);
 /*
- * A reply has come to the attempt `by`: who was asked before it and has not answered yet is too late,
- * though the group's timeout has not come. Without that, a server that is silent would never be
- * known for it while others are there to answer, and be waited for first again and again.
+ * A reply has come to the attempt `by`: who was asked before it and has not answered yet is too
+ * late, though the group's timeout has not come. Without that, a server that is silent would never
+ * be known for it while others are there to answer, and be waited for first again and again.
  */
 void proxy_overtaken(struct proxy *proxy, const struct attempt *by, uint64_t now);
 void proxy_send_queries(struct proxy *proxy);
@@ -253,8 +255,8 @@ void proxy_probe(evutil_socket_t fd, short what, void *proxy);
 
 /* ---- proxy_query.c ---- */
 
-/* Writes the question of an attempt to out, which has room for PROXY_QUERY octets; returns its size.
- * Over TLS it is padded (RFC 7830, 8467), unless it goes without EDNS. */
+/* Writes the question of an attempt to out, which has room for PROXY_QUERY octets; returns its
+ * size. Over TLS it is padded (RFC 7830, 8467), unless it goes without EDNS. */
 size_t proxy_compose(const struct proxy *proxy, const struct attempt *attempt, uint8_t *out);
 
 /* ---- proxy_reply.c ---- */

@@ -45,8 +45,9 @@ static inline uint64_t service_now(struct service *service)
 }
 
 /*
- * The time for serve_batch, now_ns being the monotonic clock's. Wall seconds are read for each batch and not once a turn, because a turn begins by
- * waiting, for hours on a quiet server; the coarse clock costs 5 ns.
+ * The time for serve_batch, now_ns being the monotonic clock's. Wall seconds are read for each
+ * batch and not once a turn, because a turn begins by waiting, for hours on a quiet server; the
+ * coarse clock costs 5 ns.
  */
 static inline struct serve_time service_time(uint64_t now_ns)
 {

@@ -1,6 +1,6 @@
 /*
- * Sessions are kept by ourselves, one a server, instead of in OpenSSL's cache, which would have to be
- * searched by a key of our making. With TLS 1.3 tickets come after the handshake, so it is the
+ * Sessions are kept by ourselves, one a server, instead of in OpenSSL's cache, which would have to
+ * be searched by a key of our making. With TLS 1.3 tickets come after the handshake, so it is the
  * callback that keeps them; the last one is used, again where no newer one came (what RFC 8446
  * appendix C.4 says against that, that an onlooker sees it is the same client, he sees anyway).
  */

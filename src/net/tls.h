@@ -1,7 +1,7 @@
 /*
  * TLS to upstream servers (RFC 7858, with the strict profile of RFC 8310): the server's certificate
- * must lead to one that is trusted and hold the name or the address that is configured. A trust may be
- * used by several threads at once; all else is one thread's. Only tls*.c know OpenSSL in net/.
+ * must lead to one that is trusted and hold the name or the address that is configured. A trust may
+ * be used by several threads at once; all else is one thread's. Only tls*.c know OpenSSL in net/.
  */
 #ifndef RRDNS_NET_TLS_H
 #define RRDNS_NET_TLS_H
@@ -21,11 +21,11 @@ struct tls_trust;
 struct tls_session;
 
 /*
- * Reads a file of certificates (PEM); NULL: the system's, which are those that OpenSSL's own programs
- * trust, all of them read here and now. Each in a file is trusted, though it may be no authority's.
- * Blocks: not for workers. Returns 0 with one reference; or RR_ENOMEM; or RR_EIO where it can't be
- * read, is no regular file, has more than 4 MB, holds none or one that is broken, *why telling which
- * (valid as long as strerror's text).
+ * Reads a file of certificates (PEM); NULL: the system's, which are those that OpenSSL's own
+ * programs trust, all of them read here and now. Each in a file is trusted, though it may be no
+ * authority's. Blocks: not for workers. Returns 0 with one reference; or RR_ENOMEM; or RR_EIO where
+ * it can't be read, is no regular file, has more than 4 MB, holds none or one that is broken, *why
+ * telling which (valid as long as strerror's text).
  */
 int tls_trust_open(const char *file, struct tls_trust **trust, const char **why);
 
@@ -51,8 +51,8 @@ void tls_session_free(struct tls_session *session);
 int tls_connect(const struct tls_trust *trust, struct tls_session *session, struct event_base *base,
                 int fd, const char *name, const struct sockaddr *address, struct bufferevent **out);
 
-/* What TLS found wrong, after BEV_EVENT_ERROR or _EOF, as a text that has nothing of the peer's in it;
- * NULL: nothing, the connection below it failed. To be asked once. */
+/* What TLS found wrong, after BEV_EVENT_ERROR or _EOF, as a text that has nothing of the peer's in
+ * it; NULL: nothing, the connection below it failed. To be asked once. */
 const char *tls_failure(struct bufferevent *bufferevent);
 
 /* Forgets what is there to begin with: it may be why a handshake failed. */

@@ -20,8 +20,8 @@
 
 #include "base/err.h"
 
-/* Octets of a file. What systems trust has a quarter of a megabyte; the time taken grows faster than
- * the size. */
+/* Octets of a file. What systems trust has a quarter of a megabyte; the time taken grows faster
+ * than the size. */
 enum { FILE_MAX = 4 << 20 };
 
 struct reading {

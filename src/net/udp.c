@@ -1,7 +1,7 @@
 /*
- * A batch of datagrams: recvmmsg, serve_batch, sendmmsg; then what needs fresh signatures. This is where the server spends its time
- * (3 us of a packet's 3.5, in the kernel), so all that can be is set up once: headers point to
- * their buffers for good, and nothing is allocated.
+ * A batch of datagrams: recvmmsg, serve_batch, sendmmsg; then what needs fresh signatures. This is
+ * where the server spends its time (3 us of a packet's 3.5, in the kernel), so all that can be is
+ * set up once: headers point to their buffers for good, and nothing is allocated.
  *
  * Slots are 64 octets more than a page apart. Were they exactly a page apart, the first lines of
  * all of them, the only ones that most packets need, would compete for the same few sets of the

@@ -1,10 +1,10 @@
 /*
  * A server's health is told by what was sent when. Under load thousands of questions are on their
- * way when a server dies, and fail one after the other for as long as the timeout; each of them says
- * what the first three said. So a failure counts only where its question was sent after the last
- * that was heard of the server, after it was to be tried again, and after it came back. Counting all
- * of them would put a server that was gone for a second out of use for a minute, and take one that
- * is back for dead again.
+ * way when a server dies, and fail one after the other for as long as the timeout; each of them
+ * says what the first three said. So a failure counts only where its question was sent after the
+ * last that was heard of the server, after it was to be tried again, and after it came back.
+ * Counting all of them would put a server that was gone for a second out of use for a minute, and
+ * take one that is back for dead again.
  */
 #include "net/upstream.h"
 
@@ -25,11 +25,11 @@ enum {
      * slow server.
      */
     EWMA_SHIFT = 2,
-    /* Losses are rarer than replies: with less memory a server that loses one in ten questions would
-     * be the fastest again after every few that it answers. */
+    /* Losses are rarer than replies: with less memory a server that loses one in ten questions
+     * would be the fastest again after every few that it answers. */
     VAIN_SHIFT = 5,
-    /* Questions that a server of which nothing is known has at once: enough to learn of it though one
-     * is lost or slow, and few to be late if it is dead. */
+    /* Questions that a server of which nothing is known has at once: enough to learn of it though
+     * one is lost or slow, and few to be late if it is dead. */
     UNKNOWN_QUERIES = 4,
     PATIENCE_FACTOR = 8,
     EXPLORE_BITS = 5, /* one in 32 */

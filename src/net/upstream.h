@@ -82,7 +82,8 @@ struct upstream *upstream_new(const struct upstream_server *server, struct upstr
                               const uint8_t cookie[8]);
 /* Whether it is the one that server describes: address, transport and name are the same. */
 bool upstream_is(const struct upstream *upstream, const struct upstream_server *server);
-/* Frees what upstream_new made, where the last reference went: sockets and streams are then NULL. */
+/* Frees what upstream_new made, where the last reference went: sockets and streams are then
+ * NULL. */
 void upstream_free(struct upstream *upstream);
 
 /* ---- What happened ---- */
@@ -130,10 +131,11 @@ struct upstream_set {
 /*
  * The server to be asked, not among those whose bits are set in tried: of those that are not down
  * and have fewer than queries_max outstanding, by set->select (fastest: the lowest EWMA, with
- * what is waited in vain; unknown ones first but for four questions each at a time, and one time in 32 any other; hash: by name
- * hash, so that what one server had stays with it while it is up). Where they have all been tried,
- * again the best of them. Where all are down, the one that is due first, those tried last. Its
- * number; or -1 where every one that is not down, or every one, has its queries_max.
+ * what is waited in vain; unknown ones first but for four questions each at a time, and one time in
+ * 32 any other; hash: by name hash, so that what one server had stays with it while it is up).
+ * Where they have all been tried, again the best of them. Where all are down, the one that is due
+ * first, those tried last. Its number; or -1 where every one that is not down, or every one, has
+ * its queries_max.
  */
 int upstream_choose(struct upstream_set *set, uint32_t tried, uint64_t hash,
                     struct upstream_random *random);

@@ -1,7 +1,7 @@
 /*
  * Handlers may do anything, closing the server under our feet included. So every callback holds its
- * connection while it runs; a connection that fails is dead at once, its memory though is freed when
- * it is held no more; and after each handler nothing is taken for granted but that.
+ * connection while it runs; a connection that fails is dead at once, its memory though is freed
+ * when it is held no more; and after each handler nothing is taken for granted but that.
  *
  * A connection's one timer stands for its next deadline. Deadlines mostly move away while things go
  * well, so it is not set anew with each message; when it fires, it looks at what is really due.
@@ -39,8 +39,8 @@ static void count(_Atomic uint64_t *counter)
 
 /* ---- The end of a connection ---- */
 
-/* Gives back what it has but its memory. libevent keeps a bufferevent, and what a handler is looking
- * at in its input, until the callback is over. */
+/* Gives back what it has but its memory. libevent keeps a bufferevent, and what a handler is
+ * looking at in its input, until the callback is over. */
 static void connection_shut(struct connection *connection)
 {
     if (connection->buffers != NULL && connection->lane->trust != NULL) {
@@ -78,9 +78,9 @@ static void connection_release(struct connection *connection)
 }
 
 /*
- * Questions are taken off one at a time, since while one is told of, others may be forgotten, or this
- * be entered again by upstream_stream_close, which then tells the rest. The one in hand is left to
- * whom has it there.
+ * Questions are taken off one at a time, since while one is told of, others may be forgotten, or
+ * this be entered again by upstream_stream_close, which then tells the rest. The one in hand is
+ * left to whom has it there.
  */
 void upstream_connection_fail(struct connection *connection, enum upstream_error error)
 {
@@ -287,8 +287,8 @@ static void ended(struct connection *connection)
         tell_tls_failure(connection->peer->upstream, reason);
         upstream_connection_fail(connection, UPSTREAM_TLS_FAILED);
     } else {
-        /* A server that closes with questions unread in its socket resets the connection: that is no
-         * other case than an end in order. */
+        /* A server that closes with questions unread in its socket resets the connection: that is
+         * no other case than an end in order. */
         upstream_connection_fail(connection,
                                  connection->answered ? UPSTREAM_NO_ERROR : UPSTREAM_UNREACHABLE);
     }

@@ -90,8 +90,8 @@ void upstream_lane_leave(struct peer *peer, struct lane *lane);
 int upstream_connection_open(struct upstream_streams *streams, struct peer *peer, struct lane *lane,
                              struct connection **out);
 
-/* Closes it, tells of all that is outstanding on it, takes it off its peer. Its memory is gone after
- * that, unless one of its callbacks is running. */
+/* Closes it, tells of all that is outstanding on it, takes it off its peer. Its memory is gone
+ * after that, unless one of its callbacks is running. */
 void upstream_connection_fail(struct connection *connection, enum upstream_error error);
 
 /* Sees to it that the next deadline is kept, after a question was forgotten. */

@@ -16,8 +16,8 @@ struct tls_trust;        /* net/tls.h */
 struct upstream_streams; /* of one worker */
 
 /*
- * What becomes of a question that was sent. token is the caller's, as given with it, another one for
- * each question outstanding.
+ * What becomes of a question that was sent. token is the caller's, as given with it, another one
+ * for each question outstanding.
  *
  * replied: a whole message (without its length) came whose ID is that of the question; it is the
  * caller's to judge. True: that was the reply. False: it was not (wrong question); the question
@@ -49,12 +49,12 @@ void upstream_streams_free(struct upstream_streams *streams);
 /*
  * Sends a question (data, without its length, 12 to 65535 octets; the ID is written into it, a
  * random one that no question outstanding or forgotten has on the connection) to upstream, over a
- * connection that is there or a new one: at most four a server (and each trust), a new one where all
- * others have 64 outstanding or none is. trust: with TLS, the server's name or address checked
+ * connection that is there or a new one: at most four a server (and each trust), a new one where
+ * all others have 64 outstanding or none is. trust: with TLS, the server's name or address checked
  * against its certificate, which has to lead to one of these; NULL: without TLS. Returns 0; or, and
- * no handler is called then, RR_ELIMIT where too much is outstanding (4096 questions or 256 KB unsent
- * on each connection), RR_EIO (no connection can be begun, or upstream_stream_close is under way),
- * RR_ENOMEM, RR_EINVAL for a size that can't be. Times nothing: who loses patience calls
+ * no handler is called then, RR_ELIMIT where too much is outstanding (4096 questions or 256 KB
+ * unsent on each connection), RR_EIO (no connection can be begun, or upstream_stream_close is under
+ * way), RR_ENOMEM, RR_EINVAL for a size that can't be. Times nothing: who loses patience calls
  * upstream_stream_forget.
  *
  * A connection has a reference to the trust that it was made with, and carries only questions that
@@ -63,12 +63,12 @@ void upstream_streams_free(struct upstream_streams *streams);
  * that are idle.
  *
  * Connections idle for ten seconds are closed (RFC 7766 section 6.2.3); one that does not get
- * established within five fails. One on which no reply came for the last two seconds while questions
- * are outstanding that were forgotten is closed too, so that the next question opens another; what
- * else is outstanding on it fails with UPSTREAM_TIMEOUT.
+ * established within five fails. One on which no reply came for the last two seconds while
+ * questions are outstanding that were forgotten is closed too, so that the next question opens
+ * another; what else is outstanding on it fails with UPSTREAM_TIMEOUT.
  *
- * Counted here, in upstream->counts: connections (begun), rejected (messages with an ID that was not
- * asked; 64 of them with no reply between end the connection).
+ * Counted here, in upstream->counts: connections (begun), rejected (messages with an ID that was
+ * not asked; 64 of them with no reply between end the connection).
  */
 int upstream_stream_send(struct upstream_streams *streams, struct upstream *upstream,
                          struct tls_trust *trust, uint8_t *data, size_t size, uint64_t token);
@@ -78,8 +78,8 @@ int upstream_stream_send(struct upstream_streams *streams, struct upstream *upst
 void upstream_stream_forget(struct upstream_streams *streams, struct upstream *upstream,
                             uint64_t token);
 
-/* Closes all connections of upstream; the failed handler is called for what is outstanding, here and
- * now. After it upstream->streams is NULL; inside it there is no effect in calling it again. */
+/* Closes all connections of upstream; the failed handler is called for what is outstanding, here
+ * and now. After it upstream->streams is NULL; inside it there is no effect in calling it again. */
 void upstream_stream_close(struct upstream_streams *streams, struct upstream *upstream);
 
 #endif

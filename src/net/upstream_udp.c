@@ -1,6 +1,6 @@
 /*
- * A pool is filled as it is used: its sockets take turns, batch by batch, so a server that is seldom
- * asked has its questions spread as well.
+ * A pool is filled as it is used: its sockets take turns, batch by batch, so a server that is
+ * seldom asked has its questions spread as well.
  */
 #include "net/upstream_udp.h"
 

@@ -1,6 +1,6 @@
 /*
- * Datagram sockets to upstream servers: a few for each, connected, bound to random ports, and replaced
- * before long, so that who wants to forge a reply has to guess port and ID.
+ * Datagram sockets to upstream servers: a few for each, connected, bound to random ports, and
+ * replaced before long, so that who wants to forge a reply has to guess port and ID.
  */
 #ifndef RRDNS_NET_UPSTREAM_UDP_H
 #define RRDNS_NET_UPSTREAM_UDP_H

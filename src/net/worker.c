@@ -5,9 +5,9 @@
  * done.
  *
  * What the main thread wants is a job, a function to be called on the worker's thread, left in an
- * atomic pointer. There is never more than one: only the main thread leaves jobs, and it waits until
- * one is done before it leaves the next (but for the last, to drain, which is waited for by joining
- * the thread). So there is no queue, no lock, and nobody else who touches a worker's lists.
+ * atomic pointer. There is never more than one: only the main thread leaves jobs, and it waits
+ * until one is done before it leaves the next (but for the last, to drain, which is waited for by
+ * joining the thread). So there is no queue, no lock, and nobody else who touches a worker's lists.
  */
 #include "net/worker.h"
 
@@ -225,7 +225,8 @@ static void close_endpoint(struct worker *worker, struct endpoint *endpoint, boo
     endpoint->fd = -1;
 }
 
-/* In a drain: datagrams that have come are served, and their socket stays until all are answered. */
+/* In a drain: datagrams that have come are served, and their socket stays until all are
+ * answered. */
 static void put_to_rest(struct worker *worker, struct endpoint *endpoint)
 {
     if (endpoint->stream) {

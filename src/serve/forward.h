@@ -24,11 +24,11 @@ struct forward {
 };
 
 /*
- * The route for a question in class IN, where there are routes: that with the longest zone at or above its name, if that zone
- * is longer than the name of the nearest zone of ours, at position (or WORLD_NONE). DS stands in the
- * zone above: so that of a routed child is ours, where the zone above it is, and that of a zone of
- * ours is the route's. NULL: none, the question is ours. *zone_size becomes the symbols in
- * the key of the route's zone.
+ * The route for a question in class IN, where there are routes: that with the longest zone at or
+ * above its name, if that zone is longer than the name of the nearest zone of ours, at position (or
+ * WORLD_NONE). DS stands in the zone above: so that of a routed child is ours, where the zone above
+ * it is, and that of a zone of ours is the route's. NULL: none, the question is ours. *zone_size
+ * becomes the symbols in the key of the route's zone.
  */
 const struct route *forward_locate(const struct world *world, const struct key *key, uint16_t qtype,
                                    uint32_t position, uint16_t *zone_size);
@@ -39,8 +39,8 @@ void forward_begin(struct forward *forward, const struct routes *routes, const s
 
 /*
  * Answers from the cache; forward->client is filled. Returns the octets of the answer in out, of
- * which client.limit may be used; 0: upstream is to be asked, and forward->stale tells whether there
- * is something to fall back on. *refresh: answered, but to be asked anew all the same, if
+ * which client.limit may be used; 0: upstream is to be asked, and forward->stale tells whether
+ * there is something to fall back on. *refresh: answered, but to be asked anew all the same, if
  * forward->stale only where upstream is known to be better than it was. now: seconds of the
  * monotonic clock.
  */

@@ -391,7 +391,8 @@ bool proxy_cache_failed(struct proxy_cache *cache, const struct proxy_question *
     }
     set_word *word = set_state(set, slot);
     uint64_t marks = set_load(word);
-    /* Where the set is being changed, the mark may be lost or be another's: one try more, or less. */
+    /* Where the set is being changed, the mark may be lost or be another's: one try more, or
+     * less. */
     atomic_compare_exchange_strong(word, &marks, state_retry_at(marks, now + PROXY_CACHE_RETRY));
     return state_of(marks, now, times->stale) != PROXY_CACHE_NONE;
 }

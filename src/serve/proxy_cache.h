@@ -49,8 +49,8 @@ size_t proxy_cache_size(const struct proxy_cache *cache);
 /* Depends on a secret of the cache's own, so that nobody can aim at a place of it. */
 uint64_t proxy_cache_hash(const struct proxy_cache *cache, const struct proxy_question *question);
 
-/* Has the memory fetched that proxy_cache_find will look at first; then, when that is there, what it
- * will look at next: for many questions at a time. */
+/* Has the memory fetched that proxy_cache_find will look at first; then, when that is there, what
+ * it will look at next: for many questions at a time. */
 void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash);
 void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash);
 
@@ -91,18 +91,18 @@ enum proxy_cache_state proxy_cache_find(struct proxy_cache *cache,
  * TTL of its records within times, negative ones for their SOA's and not without one (RFC 2308
  * section 5); failures (SERVFAIL, REFUSED and others) for PROXY_CACHE_FAILURE_TTL and not over an
  * entry that is fresh or stale. TTLs in the body become what times makes of them, in negative ones
- * at most that of the whole. Who is no failure but may not be kept ends the one before nonetheless. r
- * has no TC. epoch is what proxy_cache_epoch was when the question was sent: what was asked before
- * a flush is not kept after it. Returns whether it was kept; it isn't either where another thread is
- * writing nearby just then.
+ * at most that of the whole. Who is no failure but may not be kept ends the one before nonetheless.
+ * r has no TC. epoch is what proxy_cache_epoch was when the question was sent: what was asked
+ * before a flush is not kept after it. Returns whether it was kept; it isn't either where another
+ * thread is writing nearby just then.
  */
 bool proxy_cache_put(struct proxy_cache *cache, const struct proxy_question *question,
                      const struct reply *r, const struct cache_times *times, uint32_t now,
                      uint64_t epoch);
 uint64_t proxy_cache_epoch(const struct proxy_cache *cache);
 
-/* Makes of the TTLs in body, a copy of the reply's, what they would be in the cache; leaves those of
- * failures and of denials without SOA. */
+/* Makes of the TTLs in body, a copy of the reply's, what they would be in the cache; leaves those
+ * of failures and of denials without SOA. */
 void proxy_cache_clamp(const struct reply *r, const struct cache_times *times, uint8_t *body);
 
 /* Fetching it anew failed: stale answers are good for PROXY_CACHE_RETRY seconds without trying

@@ -14,8 +14,8 @@
  * compare-and-swap; the mark of a late one may then be on the next entry of the slot, where it does
  * no harm.
  *
- * All words are atomic, and read by acquire and written by release, which keeps them between the two
- * looks at the sequence number, and between its two changes; that costs nothing on x86. (Fences
+ * All words are atomic, and read by acquire and written by release, which keeps them between the
+ * two looks at the sequence number, and between its two changes; that costs nothing on x86. (Fences
  * would do, but the thread sanitizer does not know them.) What is read may be of different times
  * until the sequence number has been looked at again: nothing may be trusted to be within the set.
  */

@@ -1,19 +1,19 @@
 /*
- * Who is the target of random names? Under the victim every name is another one, and so is the label
- * just below it; under those above the victim it is always the same label. So each suffix has a set
- * of the labels below it that failed, as 64 bits that hashes choose, and is suspected when most of
- * them are set: 48 of 64 come of some 89 labels. The set loses a random half of its bits every four
- * seconds, so what fails now and then, however long, never fills it: that takes ten new labels a
- * second.
+ * Who is the target of random names? Under the victim every name is another one, and so is the
+ * label just below it; under those above the victim it is always the same label. So each suffix has
+ * a set of the labels below it that failed, as 64 bits that hashes choose, and is suspected when
+ * most of them are set: 48 of 64 come of some 89 labels. The set loses a random half of its bits
+ * every four seconds, so what fails now and then, however long, never fills it: that takes ten new
+ * labels a second.
  *
  * A busy suffix fills it all the same with a few failures in a hundred. So its share of failures is
  * kept too, an average over the last 32 or so that ended: with one in twenty failing by chance it
  * gets past a half about never, with 22 failures in a row it does.
  *
- * Answers make no entries, so that a table of 4096 is for suffixes under which something failed; and
- * in its bucket of four the one with the fewest labels gives way. An attack by names with random
- * labels at several levels fills it with suffixes that have one label each, which give way to each
- * other and never put out the victim.
+ * Answers make no entries, so that a table of 4096 is for suffixes under which something failed;
+ * and in its bucket of four the one with the fewest labels gives way. An attack by names with
+ * random labels at several levels fills it with suffixes that have one label each, which give way
+ * to each other and never put out the victim.
  */
 #include "serve/proxy_shield.h"
 
@@ -154,8 +154,8 @@ static void walk_to(const struct suffix_guard *guard, struct walk *walk, size_t 
 
 /*
  * Behind the next separator, which there is. key_label_end would look at each symbol, since a zero
- * may also be the second one of a pair, and take a microsecond for the longest names. Such a zero is
- * taken for a separator here: a name with strange octets has a suffix more, the same one in all
+ * may also be the second one of a pair, and take a microsecond for the longest names. Such a zero
+ * is taken for a separator here: a name with strange octets has a suffix more, the same one in all
  * names that share it.
  */
 static void walk_label(const struct suffix_guard *guard, struct walk *walk)

@@ -1,6 +1,6 @@
 /*
- * Answers that need fresh signatures, after all others have left: within a budget, and beyond it for
- * clients that are known.
+ * Answers that need fresh signatures, after all others have left: within a budget, and beyond it
+ * for clients that are known.
  */
 #include <string.h>
 

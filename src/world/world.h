@@ -84,8 +84,8 @@ struct world {
 
 /* A world over index (a reference is taken) with all zones NULL and slots 0; NULL: no memory. */
 struct world *world_new(struct zone_index *index, const struct settings *settings);
-/* Gives back the references to the index and, but for those an heir took over, to all zones. NULL is
- * harmless. */
+/* Gives back the references to the index and, but for those an heir took over, to all zones. NULL
+ * is harmless. */
 void world_free(struct world *world);
 
 /* Position of the zone with the longest apex at or above the name, or WORLD_NONE. */
@@ -95,7 +95,8 @@ uint32_t world_locate(const struct world *world, const struct key *key);
 void world_locate_many(const struct world *world, const struct key *const *keys, size_t count,
                        uint32_t *positions);
 
-/* Position of the nearest zone strictly above the one at position, or WORLD_NONE (DS at an apex). */
+/* Position of the nearest zone strictly above the one at position, or WORLD_NONE (DS at an
+ * apex). */
 uint32_t world_parent(const struct world *world, uint32_t position);
 
 /* Position of the zone of exactly this wire name, or WORLD_NONE. */

@@ -18,9 +18,9 @@ void proxied_upstreams(void);
 
 /*
  * Starts the server in a directory of that name and a number, with own.test (www is 192.0.2.10;
- * child.own.test is delegated, with a DS) and tie.test as its own zones. proxy is the JSON of its "proxy" object,
- * more further members of the configuration ("\"server\": {..}") or NULL. A configuration without a
- * proxy has "{}".
+ * child.own.test is delegated, with a DS) and tie.test as its own zones. proxy is the JSON of its
+ * "proxy" object, more further members of the configuration ("\"server\": {..}") or NULL. A
+ * configuration without a proxy has "{}".
  */
 void proxied_start(const char *name, const char *proxy, const char *more);
 /* The same configuration anew, for a reload. */

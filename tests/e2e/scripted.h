@@ -30,8 +30,8 @@
  *                       from there sent back
  *
  * The plain answer to a name and type can be told from that to any other: see scripted_rdata. Every
- * answer has all that is the upstream's own business: AD with AD or DO, options of EDNS, a signature (not
- * a good one) with DO.
+ * answer has all that is the upstream's own business: AD with AD or DO, options of EDNS, a
+ * signature (not a good one) with DO.
  */
 #ifndef E2E_SCRIPTED_H
 #define E2E_SCRIPTED_H

@@ -234,8 +234,8 @@ START_TEST(both_fail)
     pause_ms(1300 * harness_slow()); /* what was asked before ends: three attempts of 400 ms */
     now = after(crowd, 500);
     expect(now, now.good == now.answered);
-    /* What could not be had would be left alone for half a minute (RFC 8767 section 5); not after an
-     * outage. */
+    /* What could not be had would be left alone for half a minute (RFC 8767 section 5); not after
+     * an outage. */
     expect_normal(crowd);
     now = crowd_end(crowd);
     expect(now, now.other == 0);

@@ -1,6 +1,6 @@
 /*
- * The largest that can be signed: RRsets of nearly 64 KiB, and a zone with as many keys as there may
- * be, of the largest kind.
+ * The largest that can be signed: RRsets of nearly 64 KiB, and a zone with as many keys as there
+ * may be, of the largest kind.
  */
 #include <check.h>
 #include <signal.h>

@@ -1,7 +1,7 @@
 /*
- * Keys and a server that is started as root and becomes somebody else: keys that only root may read,
- * or no place for new ones, are told with the file, and the zone is not served unsigned instead.
- * Only root can try.
+ * Keys and a server that is started as root and becomes somebody else: keys that only root may
+ * read, or no place for new ones, are told with the file, and the zone is not served unsigned
+ * instead. Only root can try.
  */
 #include <check.h>
 #include <stdio.h>

@@ -229,7 +229,8 @@ static inline void desk_walk(struct desk *d, struct zone *zone, desk_answered *a
     desk_close(d);
 }
 
-/* For desk_walk: ends the program where an answer is none to the query, or no well-formed message. */
+/* For desk_walk: ends the program where an answer is none to the query, or no well-formed
+ * message. */
 static inline void desk_check_answer(void *context, const uint8_t *query, size_t query_size,
                                      const uint8_t *answer, size_t size)
 {

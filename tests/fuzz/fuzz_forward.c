@@ -1,9 +1,10 @@
 /*
- * Questions that are forwarded, and what upstream makes of them: both any octets. The first octet says
- * how the question comes (1: over a stream), of which group it is (2: origins) and when it comes again
- * (4: past the reply's time); two more are the question's octets, then come the question and the
- * reply's octets behind its own question. What is answered from the cache is the reply, within
- * the client's limit, to this question, with an OPT of ours and only for who sent one.
+ * Questions that are forwarded, and what upstream makes of them: both any octets. The first octet
+ * says how the question comes (1: over a stream), of which group it is (2: origins) and when it
+ * comes again (4: past the reply's time); two more are the question's octets, then come the
+ * question and the reply's octets behind its own question. What is answered from the cache is the
+ * reply, within the client's limit, to this question, with an OPT of ours and only for who sent
+ * one.
  */
 #include <stdint.h>
 #include <stdlib.h>

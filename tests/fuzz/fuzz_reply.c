@@ -1,7 +1,7 @@
 /*
- * Replies of upstream servers, each any octets: read twice alike and within their bounds; kept, found
- * again and put behind the same question they are a reply with the same records, where no TTL had
- * to change (a name may point into one).
+ * Replies of upstream servers, each any octets: read twice alike and within their bounds; kept,
+ * found again and put behind the same question they are a reply with the same records, where no TTL
+ * had to change (a name may point into one).
  */
 #include <stdint.h>
 #include <stdlib.h>

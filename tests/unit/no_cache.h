@@ -1,6 +1,6 @@
 /*
- * The functions of the proxy's cache that a test which makes up the others never comes to. They keep
- * the linker from taking the real ones beside those made up.
+ * The functions of the proxy's cache that a test which makes up the others never comes to. They
+ * keep the linker from taking the real ones beside those made up.
  */
 #ifndef RRDNS_TESTS_NO_CACHE_H
 #define RRDNS_TESTS_NO_CACHE_H

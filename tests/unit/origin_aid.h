@@ -1,6 +1,6 @@
 /*
- * What the tests of the proxy over sockets share: a net whose route "test." goes to an upstream server
- * that is the test itself, which so has every question in hand before it is answered.
+ * What the tests of the proxy over sockets share: a net whose route "test." goes to an upstream
+ * server that is the test itself, which so has every question in hand before it is answered.
  */
 #ifndef RRDNS_TESTS_ORIGIN_AID_H
 #define RRDNS_TESTS_ORIGIN_AID_H

@@ -424,7 +424,8 @@ static void tear_down(void)
     stream_certificates_free(&authorities);
 }
 
-/* One group of a server over TLS that trusts a file, and one of another that trusts the system's. */
+/* One group of a server over TLS that trusts a file, and one of another that trusts the
+ * system's. */
 static const char *trusting(const char *file)
 {
     static char text[512];

@@ -1,7 +1,7 @@
 /*
- * Who makes a key is killed before each of its system calls in turn (ptrace): what there is of a key
- * then is whole, what else there is is told of and harms nothing. With files that have no names, and
- * on file systems that have none (seccomp plays one).
+ * Who makes a key is killed before each of its system calls in turn (ptrace): what there is of a
+ * key then is whole, what else there is is told of and harms nothing. With files that have no
+ * names, and on file systems that have none (seccomp plays one).
  */
 #include <dirent.h>
 #include <errno.h>

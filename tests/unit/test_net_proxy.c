@@ -1,6 +1,6 @@
 /*
- * Questions that are forwarded, over real sockets: what clients get, and what upstream is asked, when
- * clients go away, ask too much, do not read, and when upstream says what is of no use.
+ * Questions that are forwarded, over real sockets: what clients get, and what upstream is asked,
+ * when clients go away, ask too much, do not read, and when upstream says what is of no use.
  */
 #include "origin_aid.h"
 
@@ -127,7 +127,8 @@ START_TEST(clients_that_are_gone)
 }
 END_TEST
 
-/* A client has so many questions asked at once; the others wait, and come when those are answered. */
+/* A client has so many questions asked at once; the others wait, and come when those are
+ * answered. */
 START_TEST(a_connection_waits_its_turn)
 {
     enum { QUESTIONS = 1000, MOST = 256 + 32 };
@@ -395,7 +396,8 @@ START_TEST(no_sense_of_it)
 }
 END_TEST
 
-/* BADCOOKIE, whatever cookie is sent: the client, who knows nothing of cookies, is told SERVFAIL. */
+/* BADCOOKIE, whatever cookie is sent: the client, who knows nothing of cookies, is told
+ * SERVFAIL. */
 static void say_badcookie(struct origin *origin, struct question_in *q)
 {
     uint8_t data[512];

@@ -1,6 +1,6 @@
 /*
- * Changes while upstream is being asked: workers and addresses go, the configuration is another one,
- * the end comes. Who asked before gets the answer.
+ * Changes while upstream is being asked: workers and addresses go, the configuration is another
+ * one, the end comes. Who asked before gets the answer.
  */
 #include "origin_aid.h"
 

@@ -1,6 +1,6 @@
 /*
- * Certificates to be trusted: files that are taken and refused, what the system trusts, and one trust
- * for several threads.
+ * Certificates to be trusted: files that are taken and refused, what the system trusts, and one
+ * trust for several threads.
  */
 #include "stream_client.h"
 #include "unit.h"

@@ -1,7 +1,7 @@
 /*
  * Upstream servers under load, simulated: questions come at a steady rate and are asked of servers
- * that are quick, slow, dead and back again, the way a worker asks (patience, attempts, probes, late
- * replies). The clock is the simulation's own.
+ * that are quick, slow, dead and back again, the way a worker asks (patience, attempts, probes,
+ * late replies). The clock is the simulation's own.
  */
 #include "net/upstream.h"
 
@@ -280,7 +280,8 @@ START_TEST(all_die_and_come_back)
     for (size_t i = 0; i < SERVERS; i++) {
         ck_assert_uint_le(sim.set.upstream[i]->back_off, 4);
     }
-    /* A few times back_off had been doubled; but the least bad is always asked: one reply is enough. */
+    /* A few times back_off had been doubled; but the least bad is always asked: one reply is
+     * enough. */
     sim.server[2].dead = false;
     run(17 * SECOND, 1);
     ck_assert_int_eq(sim.set.upstream[2]->state, UPSTREAM_UP);
@@ -300,7 +301,8 @@ START_TEST(a_dead_one_from_the_start)
     run(3 * SECOND, 3);
     ck_assert_int_eq(sim.set.upstream[0]->state, UPSTREAM_DOWN);
     ck_assert_uint_eq(sim.failed, 0);
-    /* Until any has replied all are as good; then the few that unknown ones have, and explorations. */
+    /* Until any has replied all are as good; then the few that unknown ones have, and
+     * explorations. */
     ck_assert_uint_le(sim.server[0].asked, 30 * 20 / 3 + 30 * 600 / 64 + 150);
     ck_assert_uint_le(sim.longest, 700 * MS);
     run_out();

@@ -1,6 +1,6 @@
 /*
- * Questions to upstream servers over TCP: pipelining, IDs, and all the ways in which a connection can
- * be of no use. Each question is told of once, and never from inside upstream_stream_send.
+ * Questions to upstream servers over TCP: pipelining, IDs, and all the ways in which a connection
+ * can be of no use. Each question is told of once, and never from inside upstream_stream_send.
  */
 #include "stream_client.h"
 #include "unit.h"
@@ -229,7 +229,8 @@ static void again(struct client *client, unsigned token)
     }
 }
 
-/* The same with questions pipelined: those that were not answered are sent again, in the handler. */
+/* The same with questions pipelined: those that were not answered are sent again, in the
+ * handler. */
 START_TEST(sends_again_in_the_handler)
 {
     struct client client;

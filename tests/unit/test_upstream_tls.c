@@ -227,8 +227,8 @@ START_TEST(keeps_trusts_apart)
 }
 END_TEST
 
-/* With another trust questions go over new connections, while the old ones bring the replies to what
- * was asked over them and end when they are idle; the trust goes with them. */
+/* With another trust questions go over new connections, while the old ones bring the replies to
+ * what was asked over them and end when they are idle; the trust goes with them. */
 START_TEST(turns_to_another_trust)
 {
     struct client client;
