@@ -25,32 +25,18 @@ const char *walk_quote(const char *text, char *quoted)
     return quoted;
 }
 
-static void tell(struct walk *walk, enum diag_severity severity, size_t line, const char *format,
-                 va_list args)
-{
-    char text[512];
-    vsnprintf(text, sizeof text, format, args);
-    if (walk->path_size > 0) {
-        diag_add(walk->diag, severity, walk->file, line, "%s: %s", walk->path, text);
-    } else {
-        diag_add(walk->diag, severity, walk->file, line, "%s", text);
-    }
-}
-
 void walk_fault(struct walk *walk, size_t line, const char *format, ...)
 {
+    char text[512];
     va_list args;
     va_start(args, format);
-    tell(walk, DIAG_FAULT, line, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
-}
-
-void walk_warn(struct walk *walk, size_t line, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    tell(walk, DIAG_WARNING, line, format, args);
-    va_end(args);
+    if (walk->path_size > 0) {
+        diag_fault(walk->diag, walk->file, line, "%s: %s", walk->path, text);
+    } else {
+        diag_fault(walk->diag, walk->file, line, "%s", text);
+    }
 }
 
 void walk_whole_seconds(struct walk *walk, const json_t *value, size_t line)
@@ -60,6 +46,19 @@ void walk_whole_seconds(struct walk *walk, const json_t *value, size_t line)
     if (text_duration(json_string_value(value), &milliseconds) != 0 || milliseconds % 1000 != 0) {
         walk_fault(walk, line, "%s is not a number of whole seconds",
                    walk_quote(json_string_value(value), quoted));
+    }
+}
+
+void walk_take_name(struct walk *walk, const json_t *value, size_t line)
+{
+    uint8_t name[NAME_MAX_OCTETS];
+    char quoted[WALK_QUOTED_MAX];
+    const char *text = json_string_value(value);
+    int error = name_from_text(text, strlen(text), NULL, name);
+    if (error != 0) {
+        walk_fault(walk, line, "%s %s", walk_quote(text, quoted),
+                   error == RR_ERANGE ? "is longer than a domain name may be"
+                                      : "is not a domain name");
     }
 }
 
@@ -491,17 +490,4 @@ int walk_text(struct walk *walk, const struct schema *schema, const char *text, 
     }
     json_decref(document);
     return error;
-}
-
-void walk_take_name(struct walk *walk, const json_t *value, size_t line)
-{
-    uint8_t name[NAME_MAX_OCTETS];
-    char quoted[WALK_QUOTED_MAX];
-    const char *text = json_string_value(value);
-    int error = name_from_text(text, strlen(text), NULL, name);
-    if (error != 0) {
-        walk_fault(walk, line, "%s %s", walk_quote(text, quoted),
-                   error == RR_ERANGE ? "is longer than a domain name may be"
-                                      : "is not a domain name");
-    }
 }

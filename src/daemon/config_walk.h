@@ -65,19 +65,13 @@ int walk_text(struct walk *walk, const struct schema *schema, const char *text, 
 void walk_fault(struct walk *walk, size_t line, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Likewise a warning. */
-void walk_warn(struct walk *walk, size_t line, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-/* A schema_take of durations that are to be whole seconds. */
+/* Takers: of durations that are to be whole seconds, of texts that are to be domain names. */
 schema_take walk_whole_seconds;
+schema_take walk_take_name;
 
 /* A copy of path, joined to the directory of file (NULL: none) where it is relative; "" stays.
  * NULL where there is no memory. */
 char *walk_path(const char *file, const char *path);
-
-/* A taker of texts that must be domain names. */
-void walk_take_name(struct walk *walk, const json_t *value, size_t line);
 
 /* Text of a file from outside in a message, in quotes, printable and not too long. */
 enum { WALK_QUOTED_MAX = 100 };

@@ -38,7 +38,7 @@ json_t *control_cache_json(const struct server *server)
     const struct proxy_cache *cache = cache_of(server);
     struct proxy_cache_figures figures = {0};
     if (cache != NULL) {
-        proxy_cache_figures(cache, (uint32_t)(clock_now_ns() / SECOND_NS), &figures);
+        proxy_cache_figures(cache, &figures);
     }
     json_t *result = json_object();
     set_number(result, "size", figures.size);

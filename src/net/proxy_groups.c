@@ -43,7 +43,7 @@ static struct upstream *known(struct proxy_group *const *groups, size_t count,
     for (size_t i = 0; i < count; i++) {
         const struct upstream_set *set = &groups[i]->set;
         for (size_t n = 0; n < set->count; n++) {
-            if (upstream_is(set->upstream[n], server)) {
+            if (upstream_server_same(&set->upstream[n]->server, server)) {
                 return set->upstream[n];
             }
         }
@@ -124,7 +124,7 @@ void proxy_adopt(struct proxy *proxy)
     if (id == proxy->routes_id) {
         return;
     }
-    struct proxy_group *made[ROUTES_GROUPS_MAX];
+    struct proxy_group *made[ROUTES_GROUPS_MAX] = {NULL};
     size_t count = 0;
     proxy->routes_id = id;
     while (routes != NULL && count < routes->groups) {
@@ -136,7 +136,7 @@ void proxy_adopt(struct proxy *proxy)
         count++;
     }
     proxy_groups_drop(proxy);
-    memcpy(proxy->group, made, count * sizeof *made);
+    memcpy(proxy->group, made, sizeof made);
     proxy->groups = count;
     if (count > 0) {
         event_add(proxy->probes, &second);

@@ -133,20 +133,6 @@ struct upstream *upstream_new(const struct upstream_server *server, struct upstr
     return upstream;
 }
 
-bool upstream_is(const struct upstream *upstream, const struct upstream_server *server)
-{
-    const struct upstream_server *own = &upstream->server;
-    struct net_address a = {own->address, own->address_size};
-    struct net_address b = {server->address, server->address_size};
-    if (own->transport != server->transport || !socket_same(&a, &b)) {
-        return false;
-    }
-    if (own->tls_name == NULL || server->tls_name == NULL) {
-        return own->tls_name == server->tls_name;
-    }
-    return strcmp(own->tls_name, server->tls_name) == 0;
-}
-
 void upstream_free(struct upstream *upstream)
 {
     if (upstream == NULL) {

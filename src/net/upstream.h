@@ -64,7 +64,7 @@ struct upstream {
     uint64_t plain_until;
     uint8_t cookie[40];  /* client cookie (8 octets), then what the server gave */
     uint8_t cookie_size; /* 8 where it gave none yet */
-    unsigned references; /* of groups and transactions */
+    unsigned references; /* of groups, attempts, and who reads from its sockets */
     struct upstream_counts *counts;
     void *sockets;                 /* upstream_udp.c's */
     void *streams;                 /* upstream_stream.c's */
@@ -80,8 +80,6 @@ uint64_t upstream_random(struct upstream_random *random);
 /* A server just configured; counts outlives it. NULL: no memory. References: one. */
 struct upstream *upstream_new(const struct upstream_server *server, struct upstream_counts *counts,
                               const uint8_t cookie[8]);
-/* Whether it is the one that server describes: address, transport and name are the same. */
-bool upstream_is(const struct upstream *upstream, const struct upstream_server *server);
 /* Frees what upstream_new made, where the last reference went: sockets and streams are then
  * NULL. */
 void upstream_free(struct upstream *upstream);

@@ -111,11 +111,6 @@ void proxy_cache_free(struct proxy_cache *cache)
     }
 }
 
-size_t proxy_cache_size(const struct proxy_cache *cache)
-{
-    return cache->size;
-}
-
 uint64_t proxy_cache_epoch(const struct proxy_cache *cache)
 {
     return atomic_load(&cache->epoch);
@@ -594,19 +589,7 @@ size_t proxy_cache_flush(struct proxy_cache *cache, const struct key *name)
     return flushed;
 }
 
-/* Of what was read while others write: a few more or less are of no matter. */
-static size_t count_fresh(const struct proxy_set *set, uint32_t now)
-{
-    size_t fresh = 0;
-    for (int slot = 0; slot < SET_SLOTS; slot++) {
-        fresh += set_lane(set, SET_TAGS, slot) != 0 &&
-                 state_left(set_load(set_state(set, slot)), now) > 0;
-    }
-    return fresh;
-}
-
-void proxy_cache_figures(const struct proxy_cache *cache, uint32_t now,
-                         struct proxy_cache_figures *figures)
+void proxy_cache_figures(const struct proxy_cache *cache, struct proxy_cache_figures *figures)
 {
     *figures = (struct proxy_cache_figures){.size = cache->size};
     for (size_t i = 0; i < cache->sets; i++) {
@@ -617,8 +600,5 @@ void proxy_cache_figures(const struct proxy_cache *cache, uint32_t now,
         figures->used += (size_t)units * UNIT_OCTETS;
         figures->put += set_load(&set->word[SET_PUT]);
         figures->evicted += set_load(&set->word[SET_EVICTED]);
-        if (entries > 0) {
-            figures->fresh += count_fresh(set, now);
-        }
     }
 }

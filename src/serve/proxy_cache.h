@@ -44,7 +44,6 @@ struct proxy_question {
  */
 struct proxy_cache *proxy_cache_new(size_t size);
 void proxy_cache_free(struct proxy_cache *cache);
-size_t proxy_cache_size(const struct proxy_cache *cache);
 
 /* Depends on a secret of the cache's own, so that nobody can aim at a place of it. */
 uint64_t proxy_cache_hash(const struct proxy_cache *cache, const struct proxy_question *question);
@@ -120,11 +119,9 @@ struct proxy_cache_figures {
     size_t size;           /* octets it may take */
     size_t used;           /* octets of entries */
     size_t entries;        /* all that are there, also past their time */
-    size_t fresh;          /* those within it */
     uint64_t put, evicted; /* evicted: thrown out for others while still good */
 };
 /* Goes over the whole table. Not on the query path. */
-void proxy_cache_figures(const struct proxy_cache *cache, uint32_t now,
-                         struct proxy_cache_figures *figures);
+void proxy_cache_figures(const struct proxy_cache *cache, struct proxy_cache_figures *figures);
 
 #endif

@@ -42,21 +42,15 @@ void proxy_cache_free(struct proxy_cache *cache)
     free(cache);
 }
 
-size_t proxy_cache_size(const struct proxy_cache *cache)
-{
-    return cache->size;
-}
-
 size_t proxy_cache_flush(struct proxy_cache *cache, const struct key *name)
 {
     (void)cache, (void)name;
     ck_abort_msg("the cache is flushed");
 }
 
-void proxy_cache_figures(const struct proxy_cache *cache, uint32_t now,
-                         struct proxy_cache_figures *figures)
+void proxy_cache_figures(const struct proxy_cache *cache, struct proxy_cache_figures *figures)
 {
-    (void)cache, (void)now, (void)figures;
+    (void)cache, (void)figures;
     ck_abort_msg("the cache is asked for figures");
 }
 

@@ -205,7 +205,7 @@ START_TEST(ends_the_one_before)
     ck_assert(!put_reply(about("www.example.", RRTYPE_A), &reply, NOW));
     ck_assert_int_eq(find_a("www.example.", NOW), PROXY_CACHE_NONE);
     struct proxy_cache_figures figures;
-    proxy_cache_figures(cache, NOW, &figures);
+    proxy_cache_figures(cache, &figures);
     ck_assert_uint_eq(figures.entries, 0);
     ck_assert_uint_eq(figures.used, 0);
 }
@@ -401,7 +401,6 @@ START_TEST(sizes)
 {
     ck_assert_ptr_null(proxy_cache_new(0));
     ck_assert_ptr_null(proxy_cache_new(PROXY_CACHE_SIZE_MIN - 1));
-    ck_assert_uint_eq(proxy_cache_size(cache), PROXY_CACHE_SIZE_MIN);
     ck_assert_ptr_null(proxy_cache_new((size_t)1 << 46)); /* more than there is */
     proxy_cache_free(NULL);
 }

@@ -107,18 +107,18 @@ START_TEST(the_same_one)
     server.text = NULL;
     server.slot = 7;
     server.tls_name = same;
-    ck_assert(upstream_is(upstream, &server));
+    ck_assert(upstream_server_same(&upstream->server, &server));
     server.tls_name = other;
-    ck_assert(!upstream_is(upstream, &server));
+    ck_assert(!upstream_server_same(&upstream->server, &server));
     server.tls_name = NULL;
-    ck_assert(!upstream_is(upstream, &server));
+    ck_assert(!upstream_server_same(&upstream->server, &server));
     server.tls_name = same;
     server.transport = UPSTREAM_TCP;
-    ck_assert(!upstream_is(upstream, &server));
+    ck_assert(!upstream_server_same(&upstream->server, &server));
     server.transport = UPSTREAM_TLS;
     ck_assert_int_eq(address_parse("[2001:db8::1]:854", 0, &server.address, &server.address_size),
                      0);
-    ck_assert(!upstream_is(upstream, &server));
+    ck_assert(!upstream_server_same(&upstream->server, &server));
     upstream_free(upstream);
 }
 END_TEST
