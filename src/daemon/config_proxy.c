@@ -27,11 +27,14 @@ enum {
     SECOND = 1000,
     HOUR = 3600 * SECOND,
     DAY = 24 * HOUR,
+    WEEK = 7 * DAY,
     COUNT_MAX = 1000000000,
     QUERIES_MAX = 1000000,
     PORT_DNS = 53,
     PORT_TLS = 853,
     TIMEOUT_MS = 2 * SECOND,
+    TIMEOUT_LEAST_MS = 10,
+    TIMEOUT_MOST_MS = 5 * SECOND,
     ATTEMPTS = 3,
     QUERIES = 4096,
     PROBE_MS = 30 * SECOND,
@@ -404,11 +407,17 @@ static bool route_room(struct config_proxy *proxy, struct proxy_reading *reading
     }
     size_t room = reading->room == 0 ? 16 : 2 * reading->room;
     struct config_route *route = realloc(proxy->route, room * sizeof *route);
-    proxy->route = route != NULL ? route : proxy->route;
+    if (route == NULL) {
+        return false;
+    }
+    proxy->route = route;
     struct route_reading *read = realloc(reading->route, room * sizeof *read);
-    reading->route = read != NULL ? read : reading->route;
-    reading->room = route != NULL && read != NULL ? room : reading->room;
-    return proxy->routes < reading->room;
+    if (read == NULL) {
+        return false;
+    }
+    reading->route = read;
+    reading->room = room;
+    return true;
 }
 
 static void take_route(struct walk *walk, const json_t *value, size_t line)
@@ -460,11 +469,11 @@ static const struct schema server_element = {.kind = SCHEMA_TEXT, .take = take_s
 static const struct schema cache_keys[] = {
     {KEY("size", SIZE), .minimum = PROXY_CACHE_SIZE_MIN, .maximum = CACHE_SIZE_MAX, AT(cache_size)},
     {KEY("ttl_min", DURATION), .maximum = HOUR, AT(ttl_min_ms), .take = walk_whole_seconds},
-    {KEY("ttl_max", DURATION), .minimum = SECOND, .maximum = 7 * DAY, AT(ttl_max_ms),
+    {KEY("ttl_max", DURATION), .minimum = SECOND, .maximum = WEEK, AT(ttl_max_ms),
      .take = walk_whole_seconds},
     {KEY("negative_ttl_max", DURATION), .maximum = DAY, AT(negative_ttl_max_ms),
      .take = walk_whole_seconds},
-    {KEY("stale", DURATION), .maximum = 7 * DAY, AT(stale_ms), .take = walk_whole_seconds},
+    {KEY("stale", DURATION), .maximum = WEEK, AT(stale_ms), .take = walk_whole_seconds},
     {KEY("prefetch", BOOL), AT(prefetch)},
     {.name = NULL},
 };
@@ -479,7 +488,7 @@ static const struct schema probe_keys[] = {
 static const struct schema upstream_keys[] = {
     {KEY("servers", LIST), .inner = &server_element, .take = take_servers},
     {KEY("select", TEXT), .take = take_select},
-    {KEY("timeout", DURATION), .minimum = 10, .maximum = 5 * SECOND},
+    {KEY("timeout", DURATION), .minimum = TIMEOUT_LEAST_MS, .maximum = TIMEOUT_MOST_MS},
     {KEY("attempts", NUMBER), .minimum = 1, .maximum = GROUP_ATTEMPTS_MAX},
     {KEY("queries_max", NUMBER), .minimum = 1, .maximum = QUERIES_MAX},
     {KEY("case_mix", BOOL)},

@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 enum rrtype {
-#define RRTYPE(mnemonic, number, form) RRTYPE_##mnemonic = number,
+#define RRTYPE(mnemonic, number, form) RRTYPE_##mnemonic = (number),
 #include "dns/rrtypes.def"
 #undef RRTYPE
 };

@@ -15,7 +15,9 @@
 enum { WAITERS_SPARE = 2 * PROXY_BATCH };
 
 static const struct relay_answer client_limited = {
-    .rcode = RCODE_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions of yours unanswered"};
+    .rcode = RCODE_SERVFAIL,
+    .ede = EDE_OTHER,
+    .ede_text = "too many questions of yours unanswered"};
 static const struct relay_answer table_full = {
     .rcode = RCODE_SERVFAIL, .ede = EDE_OTHER, .ede_text = "too many questions unanswered"};
 static const struct relay_answer down = {.rcode = RCODE_SERVFAIL,
@@ -29,7 +31,7 @@ static const struct relay_answer guarded = {
 
 /* ---- Taking ---- */
 
-static void refuse_counted(struct proxy *proxy, enum counter counter)
+static void count_one(struct proxy *proxy, enum counter counter)
 {
     counter_add(proxy->service->counters, counter, 1);
 }
@@ -55,12 +57,12 @@ static const struct relay_answer *objection(struct proxy *proxy, const struct fo
         return &down;
     }
     if (!suffix_guard_admits(proxy->guard, forward->question.key, forward->zone_size, now)) {
-        refuse_counted(proxy, COUNTER_proxy_refused_suffix);
+        count_one(proxy, COUNTER_proxy_refused_suffix);
         /* Where no server answers every suffix has names that fail, and none is to be blamed. */
         return upstream_all_down(&group->set) ? &down : &guarded;
     }
     if (route->rate != 0 && !shared_rate_take(rate_of(proxy, forward), route->rate, now)) {
-        refuse_counted(proxy, COUNTER_proxy_refused_rate);
+        count_one(proxy, COUNTER_proxy_refused_rate);
         return route->rate_truncates && !stream ? &over_rate_truncated : &over_rate;
     }
     return NULL;
@@ -90,7 +92,7 @@ static struct transaction *admit(struct proxy *proxy, const struct forward *forw
 {
     const struct routes *routes = proxy->service->world->settings.routes;
     if (proxy->outstanding[cell] >= routes->queries_per_client) {
-        refuse_counted(proxy, COUNTER_proxy_limited_client);
+        count_one(proxy, COUNTER_proxy_limited_client);
         *answer = &client_limited;
         return NULL;
     }
@@ -102,7 +104,7 @@ static struct transaction *admit(struct proxy *proxy, const struct forward *forw
             return NULL;
         }
         if (t != NULL) {
-            counter_add(proxy->service->counters, COUNTER_proxy_coalesced, 1);
+            count_one(proxy, COUNTER_proxy_coalesced);
             return t;
         }
         *answer = objection(proxy, forward, stream, now);
@@ -112,7 +114,7 @@ static struct transaction *admit(struct proxy *proxy, const struct forward *forw
         t = begin(proxy, forward, now);
     }
     if (t == NULL) {
-        refuse_counted(proxy, COUNTER_proxy_limited_table);
+        count_one(proxy, COUNTER_proxy_limited_table);
         *answer = &table_full;
     }
     return t;
@@ -164,7 +166,7 @@ void proxy_take_query(struct proxy *proxy, const struct forward *forward, struct
 static bool has_recovered(const struct proxy_group *group, uint64_t now)
 {
     return group != NULL && group->recovered != 0 &&
-           now - group->recovered < PROXY_CACHE_RETRY * 1000 * PROXY_MS;
+           now - group->recovered < PROXY_CACHE_RETRY * (1000 * PROXY_MS);
 }
 
 void proxy_refresh(struct proxy *proxy, const struct forward *forward)
@@ -179,7 +181,7 @@ void proxy_refresh(struct proxy *proxy, const struct forward *forward)
     }
     struct transaction *t = begin(proxy, forward, now);
     if (t != NULL) {
-        counter_add(proxy->service->counters, COUNTER_proxy_prefetches, 1);
+        count_one(proxy, COUNTER_proxy_prefetches);
         proceed(proxy, t, NULL, forward, NULL, now);
     }
 }
@@ -226,14 +228,12 @@ static void prepare(struct proxy *proxy)
 struct proxy *proxy_new(struct service *service, struct limits *limits,
                         struct upstream_counts *counts, struct shared_rate *rates)
 {
-    const struct upstream_stream_handler handler = {.replied = proxy_stream_replied,
-                                                    .failed = proxy_stream_failed};
     struct proxy *proxy = calloc(1, sizeof *proxy);
     if (proxy == NULL) {
         return NULL;
     }
-    struct upstream_stream_handler own = handler;
-    own.context = proxy;
+    const struct upstream_stream_handler handler = {
+        .replied = proxy_stream_replied, .failed = proxy_stream_failed, .context = proxy};
     proxy->service = service;
     proxy->limits = limits;
     proxy->counts = counts;
@@ -246,7 +246,7 @@ struct proxy *proxy_new(struct service *service, struct limits *limits,
     proxy->outstanding = calloc(LIMITS_CELLS, sizeof *proxy->outstanding);
     proxy->stream_answer = malloc(2 + MESSAGE_MAX);
     proxy->guard = suffix_guard_new();
-    proxy->streams = upstream_streams_new(service->base, &own);
+    proxy->streams = upstream_streams_new(service->base, &handler);
     proxy->tick = evtimer_new(service->base, proxy_tick, proxy);
     proxy->probes = event_new(service->base, -1, EV_PERSIST, proxy_probe, proxy);
     if (proxy->transactions == NULL || proxy->waiters == NULL || proxy->outstanding == NULL ||
@@ -274,7 +274,9 @@ void proxy_free(struct proxy *proxy)
     if (proxy == NULL) {
         return;
     }
-    end_all(proxy);
+    if (proxy->transactions != NULL) {
+        end_all(proxy);
+    }
     proxy_groups_drop(proxy);
     if (proxy->tick != NULL) {
         event_free(proxy->tick);

@@ -359,7 +359,7 @@ static bool tick(struct proxy *proxy, uint64_t now, unsigned *turn)
     return true;
 }
 
-static const struct timeval tick_interval = {0, TICK_MS * 1000};
+static const struct timeval tick_interval = {0, TICK_MS * 1000L};
 static const struct timeval at_once = {0, 0};
 
 void proxy_start_clock(struct proxy *proxy, uint64_t now)

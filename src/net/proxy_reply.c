@@ -15,7 +15,7 @@ enum {
 };
 
 /* So long a server that could not read EDNS is asked without. */
-#define PLAIN_NS (600 * 1000 * PROXY_MS)
+#define PLAIN_NS (600 * (1000 * PROXY_MS))
 
 /* The worker alone writes them. */
 static void add_one(_Atomic uint64_t *count)
@@ -46,7 +46,7 @@ static bool answers(const struct attempt *attempt, const struct reply *r)
 /* Whether the cookie in a reply is not the one we sent: a forgery (RFC 7873 section 5.3). */
 static bool has_wrong_cookie(const struct upstream *upstream, const struct reply *r)
 {
-    return r->cookie_size > 0 && memcmp(r->cookie, upstream->cookie, 8) != 0;
+    return r->cookie_size > 0 && memcmp(r->cookie, upstream->cookie, COOKIE_CLIENT_SIZE) != 0;
 }
 
 /* Whether a reply has no cookie though the server is known to have them. Over UDP that may be a

@@ -39,13 +39,12 @@ static FILE *open_file(struct reading *reading, const char *path)
     FILE *in = NULL;
     /* A pipe's other end is not waited for. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        reading->why = strerror(errno);
-    } else if (!S_ISREG(st.st_mode)) {
+    bool found = fd >= 0 && fstat(fd, &st) == 0;
+    if (found && !S_ISREG(st.st_mode)) {
         reading->why = "is no regular file";
-    } else if (st.st_size > FILE_MAX) {
+    } else if (found && st.st_size > FILE_MAX) {
         reading->why = "has more than 4 MB";
-    } else if ((in = fdopen(fd, "r")) == NULL) {
+    } else if (!found || (in = fdopen(fd, "r")) == NULL) {
         reading->why = strerror(errno);
     }
     if (in == NULL && fd >= 0) {

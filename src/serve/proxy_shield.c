@@ -142,12 +142,18 @@ static void walk_mix(const struct suffix_guard *guard, struct walk *walk, uint64
     walk->hash = (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
+/* The first octets of a word, one at least; zeros behind them. */
+static uint64_t first_octets(uint64_t word, size_t octets)
+{
+    return octets < sizeof word ? word & ((UINT64_C(1) << 8 * octets) - 1) : word;
+}
+
 static void walk_to(const struct suffix_guard *guard, struct walk *walk, size_t end)
 {
     while (walk->at < end) {
         uint64_t word = walk_word(walk);
         size_t left = end - walk->at < sizeof word ? end - walk->at : sizeof word;
-        walk_mix(guard, walk, word & UINT64_MAX >> 8 * (sizeof word - left));
+        walk_mix(guard, walk, first_octets(word, left));
         walk->at += left;
     }
 }
@@ -166,9 +172,9 @@ static void walk_label(const struct suffix_guard *guard, struct walk *walk)
         walk_mix(guard, walk, word);
         walk->at += sizeof word;
     }
-    unsigned bits = (unsigned)__builtin_ctzll(zeros) + 1; /* the lowest one is exact */
-    walk_mix(guard, walk, word & UINT64_MAX >> (64 - bits));
-    walk->at += bits / 8;
+    size_t octets = (size_t)__builtin_ctzll(zeros) / 8 + 1; /* the lowest one is exact */
+    walk_mix(guard, walk, first_octets(word, octets));
+    walk->at += octets;
 }
 
 static void find_suffixes(const struct suffix_guard *guard, const uint8_t *symbols, size_t size,

@@ -64,7 +64,7 @@ size_t relay_finish(const struct relay_client *client, const struct settings *se
     wire_put_u16(out + 2, header_flags(client, answer, truncated));
     wire_put_u16(out + 4, 1);
     for (unsigned i = 0; i < 3; i++) {
-        wire_put_u16(out + 6 + 2 * i, fits ? answer->counts[i] : 0);
+        wire_put_u16(out + 6 + (size_t)2 * i, fits ? answer->counts[i] : 0);
     }
     struct wire_writer w = wire_writer_init(out, client->limit);
     w.pos = MESSAGE_HEADER;
