@@ -71,7 +71,7 @@ struct plan_item {
     const uint8_t *signatures;       /* RRSIG records that go with it, as in a block; or NULL */
     const uint8_t *prefix;           /* labels of the owner before what place tells; or NULL */
     struct plan_place place;         /* of the name whose end is the owner */
-    uint16_t owner_size;             /* octets of the owner: the last so many of the name at place */
+    uint16_t owner_size;             /* octets of the owner, the last of the name at place */
     uint16_t signatures_size;
     uint16_t start;         /* set by render: where the block stands in the message; 0: left out */
     uint8_t signatures_count;

@@ -43,7 +43,7 @@ struct render_result {
  * glue that do not fit set TC; others are left out silently. A TSIG in the query is answered
  * BADKEY, as RFC 8945 section 5.2.1 has it for a server that holds no key.
  */
-struct render_result render(const struct query *q, struct plan *plan, const struct render_edns *edns,
-                            uint8_t *out, size_t size);
+struct render_result render(const struct query *q, struct plan *plan,
+                            const struct render_edns *edns, uint8_t *out, size_t size);
 
 #endif

@@ -1,3 +1,7 @@
+/*
+ * Two of everything while a reload is under way: what is in force, and what will be. Which of them
+ * goes is known when the loader is done.
+ */
 #include "daemon/forwarding.h"
 
 #include <stdlib.h>

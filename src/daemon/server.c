@@ -229,8 +229,8 @@ static int start(struct run *run, struct diag *diag)
     if (secret_error != 0 && server->config->policies > 0) {
         log_warning("private keys: %s",
                     secret_error == RR_EPERM
-                        ? "their memory can't be locked (RLIMIT_MEMLOCK): it may be written to swap "
-                          "space"
+                        ? "their memory can't be locked (RLIMIT_MEMLOCK): it may be written to "
+                          "swap space"
                         : "no memory of their own");
     }
     server->base = event_base_new();

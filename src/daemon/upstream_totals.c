@@ -1,3 +1,7 @@
+/*
+ * Counts never go back, those of workers that have been retired included. What a worker believes of
+ * a server counts only while it serves.
+ */
 #include "daemon/upstream_totals.h"
 
 #include <stdatomic.h>

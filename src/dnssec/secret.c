@@ -34,7 +34,7 @@ enum {
     HEAP_LARGE = 256 << 20,
     HEAP_LEAST = 32, /* octets of its smallest blocks */
     BESIDE = 4 << 20, /* to be locked for a moment each: texts */
-    STACK_USED = 32 << 10, /* octets of stack that a signature takes, and more: half a microsecond */
+    STACK_USED = 32 << 10, /* octets of stack that a signature takes, and more: 0.5 us */
     ROOM_FOR_ONE = 64 << 10, /* octets that no key needs more of, on its way in */
 };
 
@@ -182,8 +182,8 @@ bool secret_is_full(void)
 const char *secret_strerror(int error)
 {
     return error == RR_ENOMEM && secret_is_full()
-               ? "no room for another private key in locked memory; more of it may be had by raising "
-                 "RLIMIT_MEMLOCK"
+               ? "no room for another private key in locked memory; more of it may be had by "
+                 "raising RLIMIT_MEMLOCK"
                : rr_strerror(error);
 }
 

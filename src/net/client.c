@@ -2,7 +2,8 @@
  * The life of a connection's octets: read all there is, serve the messages that are complete in
  * batches, each batch's answers with one write, come back for more. While answers can't be written
  * nothing is read, so a client that does not take its answers costs at most CLIENT_OUT + CLIENT_IN
- * octets here, and its next queries wait in the kernel and at last at its own side.
+ * octets here (CLIENT_UNSENT_MAX instead of the first where upstream goes on answering what it asked
+ * before), and its next queries wait in the kernel and at last at its own side.
  *
  * Reading goes to one buffer of the worker. Only what is left over after serving, the beginning of
  * a message, is kept with the connection, in a buffer as long as that message; the rest of

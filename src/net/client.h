@@ -23,7 +23,7 @@ enum {
     /*
      * Answers gathered for one write: room for the longest one, which serve_batch asks for, and
      * as much again, so that a batch of usual answers (32 of 100 to 900 octets) leaves
-     * in one piece. It is also what a client that does not read can make us keep.
+     * in one piece. It is also what a client that does not read can make us keep of zones' data.
      */
     CLIENT_OUT = 2 * SERVE_STREAM_ROOM,
     /*

@@ -81,7 +81,7 @@ struct attempt {
     struct upstream_socket *socket; /* NULL: on none */
     uint64_t sent;
     uint16_t id;
-    uint8_t staged;                 /* its place among queries to be sent, and one; 0: it has left */
+    uint8_t staged;                 /* place among queries to be sent, plus one; 0: it has left */
     bool live;
     bool late;                      /* longer on its way than the group's timeout */
     bool stream;                    /* it is on a stream */

@@ -404,8 +404,8 @@ int upstream_connection_open(struct upstream_streams *streams, struct peer *peer
         }
     }
     if (error != 0) {
-        upstream_connection_fail(connection,
-                                 UPSTREAM_NO_ERROR); /* tells nobody: nothing was asked */
+        /* Nothing was asked: nobody is told. */
+        upstream_connection_fail(connection, UPSTREAM_NO_ERROR);
         return error;
     }
     count(&peer->upstream->counts->connections);

@@ -5,9 +5,16 @@
 #ifndef RRDNS_NET_UPSTREAM_OWN_H
 #define RRDNS_NET_UPSTREAM_OWN_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include "net/upstream_stream.h"
+
+struct bufferevent;
+struct evbuffer;
+struct event;
+struct tls_session; /* net/tls.h */
 
 enum {
     UPSTREAM_QUESTIONS_MAX = 4096, /* a connection: a 16th of all IDs, a free one is found soon */
@@ -53,11 +60,12 @@ struct connection {
 };
 TAILQ_HEAD(connection_list, connection);
 
+/* One way to ask a server: see upstream_stream.c. */
 struct lane {
     SLIST_ENTRY(lane) entry;
     struct tls_trust *trust; /* NULL: no TLS */
     unsigned connections;    /* that are not dead */
-    struct tls_session *session;
+    struct tls_session *session; /* NULL: no TLS */
 };
 SLIST_HEAD(lane_list, lane);
 
@@ -77,8 +85,6 @@ struct upstream_streams {
     uint8_t random[256];
 };
 
-struct evbuffer;
-
 /* ---- Lanes ---- */
 
 /* A connection of the lane has died. */
@@ -86,7 +92,7 @@ void upstream_lane_leave(struct peer *peer, struct lane *lane);
 
 /* ---- Connections ---- */
 
-/* Begins to connect; nothing is asked yet. */
+/* Begins to connect; nothing is asked yet. 0, or RR_EIO or RR_ENOMEM. */
 int upstream_connection_open(struct upstream_streams *streams, struct peer *peer, struct lane *lane,
                              struct connection **out);
 

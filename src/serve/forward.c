@@ -5,6 +5,8 @@
  */
 #include "serve/forward.h"
 
+#include <string.h>
+
 #include "dns/message.h"
 #include "dns/rrtype.h"
 

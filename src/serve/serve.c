@@ -209,7 +209,8 @@ static void plan_one(struct serve *s, const struct world *world, struct slot *sl
     if (slot->status == QUERY_ERROR) {
         serve_plan_error(&a->plan, q->rcode, q->ede);
     } else if (slot->status == QUERY_COOKIE) {
-        serve_plan_error(&a->plan, world->settings.cookies ? RCODE_NOERROR : RCODE_FORMERR, EDE_NONE);
+        serve_plan_error(&a->plan, world->settings.cookies ? RCODE_NOERROR : RCODE_FORMERR,
+                         EDE_NONE);
     } else if (q->qclass == CLASS_CH) {
         chaos_plan(a, &world->settings);
     } else if (q->qclass != CLASS_IN) {
@@ -393,7 +394,7 @@ static void end_in_stream(const struct serve_request *request, struct serve_stre
 }
 
 void serve_render_one(struct serve *s, const struct world *world, struct slot *slot,
-                       struct serve_request *request, uint32_t wall)
+                      struct serve_request *request, uint32_t wall)
 {
     struct render_edns edns;
     if (slot->query.has_edns) {
@@ -450,6 +451,29 @@ const struct forward *serve_forwarded(const struct serve *s, size_t request)
     return &s->slots[request].forward;
 }
 
+/* Answers one query that is planned, or leaves it to upstream or serve_later. */
+static void answer_one(struct serve *s, const struct world *world, struct slot *slot,
+                       struct serve_request *request, struct serve_time time)
+{
+    bool unsigned_yet = slot->answer.requests != NULL;
+    if (slot->forwarded) {
+        forward_one(s, world, slot, request, time);
+        return;
+    }
+    if (unsigned_yet) {
+        counter_add(s->counters, COUNTER_signing_later, 1);
+    }
+    if (unsigned_yet && !request->stream) {
+        request->verdict = SERVE_LATER;
+        s->later++;
+        return;
+    }
+    if (unsigned_yet) {
+        serve_sign_one(s, slot, time.wall);
+    }
+    serve_render_one(s, world, slot, request, time.wall);
+}
+
 size_t serve_batch(struct serve *s, const struct world *world, struct serve_request *requests,
                    size_t count, struct serve_stream *stream, struct serve_time time)
 {
@@ -484,19 +508,7 @@ size_t serve_batch(struct serve *s, const struct world *world, struct serve_requ
             stream->cost += cost;
             place_in_stream(request, stream);
         }
-        if (slot->forwarded) {
-            forward_one(s, world, slot, request, time);
-        } else if (slot->answer.requests != NULL && !request->stream) {
-            counter_add(s->counters, COUNTER_signing_later, 1);
-            request->verdict = SERVE_LATER;
-            s->later++;
-        } else {
-            if (slot->answer.requests != NULL) {
-                counter_add(s->counters, COUNTER_signing_later, 1);
-                serve_sign_one(s, slot, wall);
-            }
-            serve_render_one(s, world, slot, request, wall);
-        }
+        answer_one(s, world, slot, request, time);
         if (request->stream && request->verdict == SERVE_SEND) {
             end_in_stream(request, stream);
         }

@@ -1,10 +1,8 @@
 /*
  * Zones, routes and nodes of a batch. Whatever a step will read was asked for a step before.
  */
-#include <string.h>
-
-#include "serve/serve_own.h"
 #include "dns/rrtype.h"
+#include "serve/serve_own.h"
 
 enum {
     /* Name servers of a referral whose glue is fetched ahead. Most delegations have two to four;
@@ -13,7 +11,7 @@ enum {
 };
 
 uint32_t serve_choose_zone(const struct world *world, uint32_t position, const struct key *key,
-                            uint16_t qtype)
+                           uint16_t qtype)
 {
     if (qtype == RRTYPE_DS && position != WORLD_NONE &&
         zone_index_key_size(world->index, position) == key->size) {
@@ -58,7 +56,7 @@ static void route_all(const struct world *world, struct slot *const *asking,
 }
 
 void serve_locate_all(struct serve *s, const struct world *world,
-                       const struct serve_request *requests, size_t count)
+                      const struct serve_request *requests, size_t count)
 {
     const struct key *keys[SERVE_BATCH] = {NULL};
     struct slot *asking[SERVE_BATCH];
@@ -128,7 +126,7 @@ static void prefetch_glue(const struct zone *zone, const struct node *cut)
  * for a referral the nodes with its glue.
  */
 void serve_search_all(struct serve *s, const struct world *world, size_t count,
-                       struct zone_match *matches)
+                      struct zone_match *matches)
 {
     struct radix_cursor cursors[SERVE_BATCH];
     for (size_t i = 0; i < count; i++) {

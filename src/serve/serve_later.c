@@ -46,7 +46,8 @@ static bool is_known(const struct world *world, const struct slot *slot,
 /* Says nothing but that TCP is the way. */
 static void turn_away(struct slot *slot)
 {
-    slot->answer.plan = (struct plan){.truncate = true, .aa = slot->answer.plan.aa, .ede = EDE_NONE};
+    bool aa = slot->answer.plan.aa;
+    slot->answer.plan = (struct plan){.truncate = true, .aa = aa, .ede = EDE_NONE};
     slot->answer.referral = false;
     slot->answer.requests = NULL;
 }
@@ -135,7 +136,7 @@ unsigned serve_later(struct serve *s, const struct world *world, struct serve_re
 }
 
 void serve_sign_early(struct serve *s, const struct world *world, struct serve_request *requests,
-                       size_t count, uint32_t wall)
+                      size_t count, uint32_t wall)
 {
     for (size_t i = 0; i < count && s->later > 0; i++) {
         if (requests[i].verdict == SERVE_LATER) {
