@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "octets.h"
 #include "scripted.h"
 #include "transport.h"
 #include "volley.h"
@@ -90,17 +91,6 @@ static bool wrong(struct crowd *crowd, const char *format, ...)
     return false;
 }
 
-static void put16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static unsigned get16(const uint8_t *at)
-{
-    return (unsigned)(at[0] << 8 | at[1]);
-}
-
 /* ---- Questions ---- */
 
 /* Labels of a text without escapes, without the root's. */
@@ -138,13 +128,13 @@ static size_t write_question(const struct crowd *crowd, const struct place *plac
 {
     static const uint8_t opt[] = {0, 0, OPT, 4, 208, 0, 0, 0, 0, 0, 0};
     memset(message, 0, HEADER);
-    put16(message, place->id);
-    put16(message + 2, FLAG_RD);
-    put16(message + 4, 1);
-    put16(message + 10, 1);
+    write16(message, place->id);
+    write16(message + 2, FLAG_RD);
+    write16(message + 4, 1);
+    write16(message + 10, 1);
     size_t size = HEADER + write_name(crowd, place, message + HEADER);
-    put16(message + size, place->type);
-    put16(message + size + 2, 1);
+    write16(message + size, place->type);
+    write16(message + size + 2, 1);
     memcpy(message + size + 4, opt, sizeof opt);
     return size + 4 + sizeof opt;
 }
@@ -190,32 +180,32 @@ struct view {
 /* Walks the records. False where they are not well formed. */
 static bool look_through(const uint8_t *data, size_t size, size_t at, struct view *view)
 {
-    unsigned answers = get16(data + 6);
-    unsigned records = answers + get16(data + 8) + get16(data + 10);
+    unsigned answers = read16(data + 6);
+    unsigned records = answers + read16(data + 8) + read16(data + 10);
     *view = (struct view){.ede = -1};
     for (unsigned i = 0; i < records; i++) {
         while (at < size && data[at] != 0 && data[at] < 0xc0) {
             at += 1u + data[at];
         }
         at += at < size && data[at] >= 0xc0 ? 2 : 1;
-        if (at + 10 > size || at + 10 + get16(data + at + 8) > size) {
+        if (at + 10 > size || at + 10 + read16(data + at + 8) > size) {
             return false;
         }
         const uint8_t *options = data + at + 10;
-        size_t left = get16(data + at + 8);
+        size_t left = read16(data + at + 8);
         if (i == 0 && answers > 0) {
             view->record = data + at;
         }
-        while (get16(data + at) == OPT && left >= 4) {
-            size_t length = 4u + get16(options + 2);
+        while (read16(data + at) == OPT && left >= 4) {
+            size_t length = 4u + read16(options + 2);
             if (length > left) {
                 return false;
             }
-            view->ede = get16(options) == OPTION_EDE ? (int)get16(options + 4) : view->ede;
+            view->ede = read16(options) == OPTION_EDE ? (int)read16(options + 4) : view->ede;
             options += length;
             left -= length;
         }
-        at += 10u + get16(data + at + 8);
+        at += 10u + read16(data + at + 8);
     }
     return at == size;
 }
@@ -235,7 +225,7 @@ static bool is_right(const struct crowd *crowd, const struct place *place, const
         version = (uint8_t)((high - digits) << 4 | (low - digits));
     }
     size_t size = scripted_rdata(name, name_size, place->type, version, 0, rdata);
-    return get16(record) == place->type && get16(record + 8) == size &&
+    return read16(record) == place->type && read16(record + 8) == size &&
            memcmp(record + 10, rdata, size) == 0;
 }
 
@@ -269,9 +259,9 @@ static bool check(struct crowd *crowd, unsigned socket, const uint8_t *answer, s
     if (size < HEADER) {
         return wrong(crowd, "an answer of %zu octets", size);
     }
-    unsigned number = get16(answer) % PLACES;
+    unsigned number = read16(answer) % PLACES;
     struct place *place = &crowd->place[socket][number];
-    if (!place->waiting || get16(answer) != place->id) {
+    if (!place->waiting || read16(answer) != place->id) {
         return wrong(crowd, "an answer to nothing that was asked");
     }
     size_t question_end = write_question(crowd, place, question) - 11;
@@ -280,7 +270,7 @@ static bool check(struct crowd *crowd, unsigned socket, const uint8_t *answer, s
         return wrong(crowd, "the answer to another question than number %llu",
                      (unsigned long long)place->name);
     }
-    unsigned flags = get16(answer + 2);
+    unsigned flags = read16(answer + 2);
     if ((flags & ~(FLAG_TC | FLAG_RA | 15u)) != (0x8000 | FLAG_RD) ||
         !look_through(answer, size, question_end, &view)) {
         return wrong(crowd, "number %llu: flags %04x, or not well formed",
@@ -290,8 +280,8 @@ static bool check(struct crowd *crowd, unsigned socket, const uint8_t *answer, s
         return wrong(crowd, "number %llu, type %u: data of another name or type",
                      (unsigned long long)place->name, place->type);
     }
-    if (view.record != NULL && view.ede == EDE_STALE && get16(view.record + 6) != STALE_TTL) {
-        return wrong(crowd, "stale, with a TTL of %u", get16(view.record + 6));
+    if (view.record != NULL && view.ede == EDE_STALE && read16(view.record + 6) != STALE_TTL) {
+        return wrong(crowd, "stale, with a TTL of %u", read16(view.record + 6));
     }
     count_answer(crowd, place, flags, &view);
     place->waiting = false;

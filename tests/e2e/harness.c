@@ -435,3 +435,15 @@ int harness_main(const char *name, Suite *(*suite)(void))
     }
     return failed == 0 ? 0 : 1;
 }
+
+void harness_group(Suite *suite, const char *name, void (*start)(void), const TTest *const *tests,
+                   const TTest *last)
+{
+    TCase *tcase = tcase_create(name);
+    tcase_add_unchecked_fixture(tcase, start, NULL);
+    for (; *tests != NULL; tests++) {
+        tcase_add_test(tcase, *tests);
+    }
+    tcase_add_test(tcase, last);
+    suite_add_tcase(suite, tcase);
+}

@@ -21,6 +21,11 @@
  */
 int harness_main(const char *name, Suite *(*suite)(void));
 
+/* A group of tests (ended by NULL) that share what `start` begins; `last` is one more test, that it
+ * ends well. */
+void harness_group(Suite *suite, const char *name, void (*start)(void), const TTest *const *tests,
+                   const TTest *last);
+
 /* Where the programs under test and the sources are: RRDNS_BUILD, RRDNS_SRC. Absolute. */
 const char *harness_build(void);
 const char *harness_src(void);

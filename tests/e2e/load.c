@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "harness.h"
+#include "octets.h"
 #include "transport.h"
 
 enum {
@@ -80,23 +81,12 @@ static bool wrong(struct load *load, const char *format, ...)
     return false;
 }
 
-static void put16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static unsigned get16(const uint8_t *at)
-{
-    return (unsigned)(at[0] << 8 | at[1]);
-}
-
 static size_t write_query(const struct query *query, uint8_t *message)
 {
     static const uint8_t end[] = "\4load\4test\0\0\0\0\1";
     memset(message, 0, HEADER);
-    put16(message, query->id);
-    put16(message + 4, 1);
+    write16(message, query->id);
+    write16(message + 4, 1);
     char label[32];
     int size = snprintf(label, sizeof label, "%c%u", query->negative ? 'x' : 'm', query->name);
     uint8_t *at = message + HEADER;
@@ -104,7 +94,7 @@ static size_t write_query(const struct query *query, uint8_t *message)
     memcpy(at, label, (size_t)size);
     at += size;
     memcpy(at, end, sizeof end - 1);
-    put16(at + 11, MX);
+    write16(at + 11, MX);
     return (size_t)(at - message) + sizeof end - 1;
 }
 
@@ -137,24 +127,24 @@ static unsigned generation_of(struct load *load, const struct query *query, cons
         wrong(load, "an answer of %zu octets, or to another question", size);
         return 0;
     }
-    unsigned flags = get16(answer + 2);
+    unsigned flags = read16(answer + 2);
     const uint8_t *record = answer + question;
     if (query->negative) {
-        if (flags != 0x8403 || get16(answer + 6) != 0 || get16(answer + 8) != 1 ||
-            get16(answer + 10) != 0 || get16(record + 2) != SOA) {
+        if (flags != 0x8403 || read16(answer + 6) != 0 || read16(answer + 8) != 1 ||
+            read16(answer + 10) != 0 || read16(record + 2) != SOA) {
             wrong(load, "x%u: flags %04x", query->name, flags);
             return 0;
         }
-        return get16(end - 18);
+        return read16(end - 18);
     }
-    if (flags != 0x8400 || get16(answer + 6) != 1 || get16(answer + 8) != 0 ||
-        get16(answer + 10) != 1 || get16(record + 2) != MX || get16(end - 14) != A) {
+    if (flags != 0x8400 || read16(answer + 6) != 1 || read16(answer + 8) != 0 ||
+        read16(answer + 10) != 1 || read16(record + 2) != MX || read16(end - 14) != A) {
         wrong(load, "m%u: flags %04x, %u answers, %u additional", query->name, flags,
-              get16(answer + 6), get16(answer + 10));
+              read16(answer + 6), read16(answer + 10));
         return 0;
     }
     unsigned name = (unsigned)(end[-3] << 16 | end[-2] << 8 | end[-1]);
-    unsigned preference = get16(record + RECORD);
+    unsigned preference = read16(record + RECORD);
     if (name != query->name || end[-4] != preference) {
         wrong(load, "m%u: a mix of generations %u and %u, of %u", query->name, preference, end[-4],
               name);
@@ -175,7 +165,7 @@ static bool take(struct load *load, unsigned socket)
     }
     unsigned slot = answer[1] % WINDOW;
     struct query *query = &load->query[socket][slot];
-    if (!query->waiting || get16(answer) != query->id) {
+    if (!query->waiting || read16(answer) != query->id) {
         return wrong(load, "an answer to nothing that was asked");
     }
     unsigned generation = generation_of(load, query, answer, (size_t)got);

@@ -8,20 +8,11 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "octets.h"
+
 enum { OPT = 41, TSIG = 250 };
 
 /* ---- Making queries ---- */
-
-static void put16(uint8_t *at, unsigned value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static uint16_t get16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
 
 size_t name_wire(const char *text, uint8_t wire[PACKET_NAME_MAX])
 {
@@ -66,8 +57,8 @@ void query_add_option(struct query_spec *query, uint16_t code, const void *data,
         ck_abort_msg("too many options");
     }
     uint8_t *at = query->options + query->options_size;
-    put16(at, code);
-    put16(at + 2, (unsigned)size);
+    write16(at, code);
+    write16(at + 2, (unsigned)size);
     if (size > 0) {
         memcpy(at + 4, data, size);
     }
@@ -78,24 +69,24 @@ void query_add_option(struct query_spec *query, uint16_t code, const void *data,
 size_t query_write(const struct query_spec *query, uint16_t id, uint8_t *message)
 {
     memset(message, 0, 12);
-    put16(message, id);
-    put16(message + 2, query->flags);
-    put16(message + 4, 1);
+    write16(message, id);
+    write16(message + 2, query->flags);
+    write16(message + 4, 1);
     uint8_t *at = message + 12;
     memcpy(at, query->name, query->name_size);
     at += query->name_size;
-    put16(at, query->type);
-    put16(at + 2, query->class);
+    write16(at, query->type);
+    write16(at + 2, query->class);
     at += 4;
     if (query->edns) {
-        put16(message + 10, 1);
+        write16(message + 10, 1);
         *at = 0;
-        put16(at + 1, OPT);
-        put16(at + 3, query->edns_size);
+        write16(at + 1, OPT);
+        write16(at + 3, query->edns_size);
         at[5] = 0;
         at[6] = query->edns_version;
-        put16(at + 7, query->edns_flags);
-        put16(at + 9, (unsigned)query->options_size);
+        write16(at + 7, query->edns_flags);
+        write16(at + 9, (unsigned)query->options_size);
         memcpy(at + 11, query->options, query->options_size);
         at += 11 + query->options_size;
     }
@@ -136,7 +127,7 @@ static size_t walk_name(const uint8_t *data, size_t size, size_t at)
             if (at + 2 > size) {
                 return 0;
             }
-            size_t target = get16(data + at) & 0x3fffu;
+            size_t target = read16(data + at) & 0x3fffu;
             end = end == 0 ? at + 2 : end;
             if (target >= before || target < 12) {
                 return 0;
@@ -165,18 +156,18 @@ static const char *walk_opt(struct packet *p, size_t owner, size_t fixed, int se
     }
     const uint8_t *at = p->data + fixed;
     p->opts++;
-    p->edns_size = get16(at + 2);
+    p->edns_size = read16(at + 2);
     p->rcode = (uint16_t)(p->rcode | at[4] << 4);
     p->edns_version = at[5];
-    p->edns_flags = get16(at + 6);
-    p->options_size = get16(at + 8);
+    p->edns_flags = read16(at + 6);
+    p->options_size = read16(at + 8);
     p->options = at + 10;
     size_t pos = 0;
     while (pos < p->options_size) {
-        if (p->options_size - pos < 4 || p->options_size - pos - 4 < get16(p->options + pos + 2)) {
+        if (p->options_size - pos < 4 || p->options_size - pos - 4 < read16(p->options + pos + 2)) {
             return wrong("options of the OPT do not end where it ends");
         }
-        pos += 4u + get16(p->options + pos + 2);
+        pos += 4u + read16(p->options + pos + 2);
     }
     return p->opts > 1 ? wrong("two OPT records") : NULL;
 }
@@ -196,16 +187,16 @@ static const char *walk(struct packet *p)
         for (unsigned i = 0; i < p->records[section]; i++) {
             size_t owner = at;
             at = walk_name(p->data, p->size, at);
-            if (at == 0 || p->size - at < 10 || p->size - at - 10 < get16(p->data + at + 8)) {
+            if (at == 0 || p->size - at < 10 || p->size - at - 10 < read16(p->data + at + 8)) {
                 return wrong("record %u of section %d can't be read", i, section);
             }
-            if (get16(p->data + at) == OPT) {
+            if (read16(p->data + at) == OPT) {
                 const char *bad = walk_opt(p, owner, at, section);
                 if (bad != NULL) {
                     return bad;
                 }
             }
-            at += 10u + get16(p->data + at + 8);
+            at += 10u + read16(p->data + at + 8);
         }
     }
     return at == p->size ? NULL : wrong("%zu octets behind the last record", p->size - at);
@@ -278,12 +269,12 @@ const char *packet_read(struct packet *packet, const uint8_t *data, size_t size)
     if (size < 12) {
         return wrong("%zu octets, not even a header", size);
     }
-    packet->id = get16(data);
-    packet->flags = get16(data + 2);
+    packet->id = read16(data);
+    packet->flags = read16(data + 2);
     packet->rcode = packet->flags & 0xf;
-    packet->questions = get16(data + 4);
+    packet->questions = read16(data + 4);
     for (unsigned i = 0; i < SECTIONS; i++) {
-        packet->records[i] = get16(data + 6 + 2 * i);
+        packet->records[i] = read16(data + 6 + 2 * i);
     }
     const char *bad = walk(packet);
     if (bad != NULL) {
@@ -319,9 +310,9 @@ ldns_rr_list *packet_section(const struct packet *packet, enum section section)
 
 const uint8_t *packet_option(const struct packet *packet, uint16_t code, size_t *size)
 {
-    for (size_t at = 0; at < packet->options_size; at += 4u + get16(packet->options + at + 2)) {
-        if (get16(packet->options + at) == code) {
-            *size = get16(packet->options + at + 2);
+    for (size_t at = 0; at < packet->options_size; at += 4u + read16(packet->options + at + 2)) {
+        if (read16(packet->options + at) == code) {
+            *size = read16(packet->options + at + 2);
             return packet->options + at + 4;
         }
     }

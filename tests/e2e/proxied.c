@@ -130,11 +130,5 @@ END_TEST
 
 void proxied_group(Suite *suite, const char *name, void (*start)(void), const TTest *const *tests)
 {
-    TCase *tcase = tcase_create(name);
-    tcase_add_unchecked_fixture(tcase, start, NULL);
-    for (; *tests != NULL; tests++) {
-        tcase_add_test(tcase, *tests);
-    }
-    tcase_add_test(tcase, stops);
-    suite_add_tcase(suite, tcase);
+    harness_group(suite, name, start, tests, stops);
 }

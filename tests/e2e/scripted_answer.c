@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "octets.h"
+
 enum {
     HEADER = 12,
     TO_QUESTION = 0xc00c,
@@ -18,14 +20,6 @@ enum {
     OPTION_NSID = 3,
     OPTION_COOKIE = 10,
     OPTION_EDE = 15,
-    FLAG_QR = 0x8000,
-    FLAG_AA = 0x0400,
-    FLAG_TC = 0x0200,
-    FLAG_RD = 0x0100,
-    FLAG_RA = 0x0080,
-    FLAG_AD = 0x0020,
-    FLAG_CD = 0x0010,
-    EDNS_DO = 0x8000,
     FORMERR = 1,
     SERVFAIL = 2,
     NXDOMAIN = 3,
@@ -37,20 +31,15 @@ enum {
 
 static const uint8_t server_cookie[16] = "a server's own..";
 
-static unsigned get16(const uint8_t *at)
-{
-    return (unsigned)(at[0] << 8 | at[1]);
-}
-
 /* ---- Questions ---- */
 
 static void read_options(struct scripted_question *q, const uint8_t *at, size_t size)
 {
     q->options_size = (uint16_t)(size < sizeof q->options ? size : sizeof q->options);
     memcpy(q->options, at, q->options_size);
-    while (size >= 4 && get16(at + 2) <= size - 4) {
-        size_t length = get16(at + 2);
-        if (get16(at) == OPTION_COOKIE && length <= sizeof q->cookie) {
+    while (size >= 4 && read16(at + 2) <= size - 4) {
+        size_t length = read16(at + 2);
+        if (read16(at) == OPTION_COOKIE && length <= sizeof q->cookie) {
             q->cookie_size = (uint8_t)length;
             memcpy(q->cookie, at + 4, length);
         }
@@ -62,7 +51,7 @@ static void read_options(struct scripted_question *q, const uint8_t *at, size_t 
 bool scripted_read(const uint8_t *data, size_t size, struct scripted_question *q)
 {
     size_t at = HEADER;
-    if (size < HEADER + 5 || (data[2] & 0x80) != 0 || get16(data + 4) != 1) {
+    if (size < HEADER + 5 || (data[2] & 0x80) != 0 || read16(data + 4) != 1) {
         return false;
     }
     while (at < size && data[at] != 0) {
@@ -72,19 +61,19 @@ bool scripted_read(const uint8_t *data, size_t size, struct scripted_question *q
     if (at + 4 > size || at - HEADER > 255) {
         return false;
     }
-    *q = (struct scripted_question){.id = (uint16_t)get16(data),
-                                    .flags = (uint16_t)get16(data + 2),
+    *q = (struct scripted_question){.id = (uint16_t)read16(data),
+                                    .flags = (uint16_t)read16(data + 2),
                                     .name_size = (uint8_t)(at - HEADER),
-                                    .type = (uint16_t)get16(data + at),
-                                    .class = (uint16_t)get16(data + at + 2)};
+                                    .type = (uint16_t)read16(data + at),
+                                    .class = (uint16_t)read16(data + at + 2)};
     memcpy(q->name, data + HEADER, q->name_size);
     at += 4;
-    if (at + 11 <= size && data[at] == 0 && get16(data + at + 1) == OPT &&
-        at + 11 + get16(data + at + 9) <= size) {
+    if (at + 11 <= size && data[at] == 0 && read16(data + at + 1) == OPT &&
+        at + 11 + read16(data + at + 9) <= size) {
         q->edns = true;
-        q->edns_size = (uint16_t)get16(data + at + 3);
-        q->edns_flags = (uint16_t)get16(data + at + 7);
-        read_options(q, data + at + 11, get16(data + at + 9));
+        q->edns_size = (uint16_t)read16(data + at + 3);
+        q->edns_flags = (uint16_t)read16(data + at + 7);
+        read_options(q, data + at + 11, read16(data + at + 9));
     }
     return true;
 }
@@ -262,7 +251,7 @@ static void set16(struct out *out, size_t at, unsigned value)
 
 static void count(struct out *out, unsigned section)
 {
-    set16(out, 6 + 2 * section, get16(out->data + 6 + 2 * section) + 1);
+    set16(out, 6 + 2 * section, read16(out->data + 6 + 2 * section) + 1);
 }
 
 static void put_record(struct out *out, unsigned section, unsigned owner, uint16_t type,
@@ -453,7 +442,7 @@ static void spoil(struct out *out, const struct scripted_question *q,
     case ACT_NOEDNS:
         if (q->edns) {
             memset(out->data + 4, 0, 8);
-            set16(out, 2, get16(out->data + 2) | FORMERR);
+            set16(out, 2, read16(out->data + 2) | FORMERR);
             out->size = HEADER;
         }
         break;

@@ -9,14 +9,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "octets.h"
+
 enum {
-    FLAG_AA = 0x0400,
-    FLAG_TC = 0x0200,
-    FLAG_RD = 0x0100,
-    FLAG_RA = 0x0080,
-    FLAG_AD = 0x0020,
-    FLAG_CD = 0x0010,
-    EDNS_DO = 0x8000,
     EDE_STALE = 3,
     EDE_PROHIBITED = 18,
     EDE_STALE_NXDOMAIN = 19,

@@ -7,7 +7,6 @@
 
 #include <arpa/inet.h>
 #include <check.h>
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -25,6 +24,7 @@
 #include "world/world.h"
 #include "zone/records.h"
 #include "zone/zone_build.h"
+#include "unit.h"
 
 enum {
     AID_PATIENCE_MS = 10000, /* what hangs so long has failed; instrumented builds are slow */
@@ -94,17 +94,6 @@ static inline struct world *aid_world(void)
 
 /* ---- The net ---- */
 
-static inline unsigned aid_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory) != NULL) {
-        count++;
-    }
-    closedir(directory);
-    return count;
-}
-
 static inline void aid_parse(const char *text, struct net_address *address)
 {
     char copy[ADDRESS_TEXT_MAX];
@@ -134,7 +123,7 @@ static inline void aid_addresses(struct aid *aid, const char *const *texts)
 static inline void aid_prepare(struct aid *aid, const char *const *texts)
 {
     memset(aid, 0, sizeof *aid);
-    aid->descriptors = aid_descriptors();
+    aid->descriptors = unit_descriptors();
     aid->publisher = aligned_alloc(_Alignof(struct publisher), sizeof *aid->publisher);
     publisher_init(aid->publisher, aid_world());
     aid->options = (struct net_options){.workers = 1,
@@ -169,7 +158,7 @@ static inline void aid_end(struct aid *aid)
     net_free(aid->net);
     world_free(atomic_load(&aid->publisher->current));
     free(aid->publisher);
-    ck_assert_uint_eq(aid_descriptors(), aid->descriptors);
+    ck_assert_uint_eq(unit_descriptors(), aid->descriptors);
 }
 
 /* The address served at a place of the options, with the port it got. */

@@ -96,6 +96,20 @@ void stream_echo(struct stream_line *line)
     free(data);
 }
 
+void stream_octet_by_octet(struct stream_line *line)
+{
+    uint8_t data[2 + 64];
+    size_t size;
+    while ((size = stream_message(line, data + 2)) > 0) {
+        wire_put_u16(data, (uint16_t)size);
+        data[4] |= 0x80;
+        for (size_t i = 0; i < 2 + size; i++) {
+            stream_put(line, data + i, 1);
+            usleep(200);
+        }
+    }
+}
+
 void stream_one(struct stream_line *line)
 {
     uint8_t data[64];

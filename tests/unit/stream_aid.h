@@ -72,6 +72,8 @@ bool stream_sleep(struct stream_line *line, unsigned ms);
 
 /* Answers everything in order. */
 void stream_echo(struct stream_line *line);
+/* Likewise, each octet by itself (over TLS a record each). */
+void stream_octet_by_octet(struct stream_line *line);
 /* Answers the first one. */
 void stream_one(struct stream_line *line);
 

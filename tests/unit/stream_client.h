@@ -6,7 +6,6 @@
 #define RRDNS_TESTS_STREAM_CLIENT_H
 
 #include <check.h>
-#include <dirent.h>
 #include <event2/event.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -103,17 +102,6 @@ static inline void client_failed(void *context, uint64_t token, enum upstream_er
     }
 }
 
-static inline unsigned client_descriptors(void)
-{
-    unsigned count = 0;
-    DIR *directory = opendir("/proc/self/fd");
-    while (readdir(directory) != NULL) {
-        count++;
-    }
-    closedir(directory);
-    return count;
-}
-
 /* The server at which the client asks from now on. */
 static inline void client_turn_to(struct client *client, const struct stream_server *server)
 {
@@ -125,7 +113,7 @@ static inline void client_begin(struct client *client, const struct stream_optio
 {
     signal(SIGPIPE, SIG_IGN); /* as the server does */
     memset(client, 0, sizeof *client);
-    client->descriptors = client_descriptors();
+    client->descriptors = unit_descriptors();
     stream_start(&client->server, options);
     client->base = event_base_new();
     client->streams = upstream_streams_new(
@@ -220,7 +208,7 @@ static inline void client_end(struct client *client)
     if (!client->stopped) {
         stream_stop(&client->server);
     }
-    ck_assert_uint_eq(client_descriptors(), client->descriptors);
+    ck_assert_uint_eq(unit_descriptors(), client->descriptors);
 }
 
 #endif

@@ -227,7 +227,7 @@ START_TEST(a_change_that_fails_changes_nothing)
     aid_prepare(&aid, ONE);
     aid.options.workers = 2;
     aid_start(&aid);
-    unsigned descriptors = aid_descriptors();
+    unsigned descriptors = unit_descriptors();
     load_start(&load, &aid);
 
     const char *const wanted[] = {"127.0.0.2:0", "192.0.2.99:5300", "127.0.0.1:0",
@@ -252,7 +252,7 @@ START_TEST(a_change_that_fails_changes_nothing)
     ck_assert_str_eq(diag_first_fault(&diag), "257 workers: there may be 1 to 256");
     diag_clear(&diag);
     load_end(&load, &aid, 0);
-    ck_assert_uint_eq(aid_descriptors(), descriptors);
+    ck_assert_uint_eq(unit_descriptors(), descriptors);
     aid_end(&aid);
 }
 END_TEST

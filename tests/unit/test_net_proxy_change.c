@@ -64,6 +64,23 @@ static void clients_end(struct clients *clients)
     }
 }
 
+/* Questions with IDs from 0 on, one behind the other. Returns the octets. */
+static size_t pipeline(uint8_t *queries, unsigned count)
+{
+    size_t size = 0;
+    for (unsigned i = 0; i < count; i++) {
+        size += origin_query_tcp(queries + size, (uint16_t)i, i);
+    }
+    return size;
+}
+
+static void begin(struct origin *origin, unsigned workers)
+{
+    origin_prepare(origin, ONE, UPSTREAM_UDP);
+    origin->aid.options.workers = workers;
+    aid_start(&origin->aid);
+}
+
 static void end(struct origin *origin, uint64_t connections)
 {
     aid_await(&origin->aid, COUNTER_tcp_closed, connections);
@@ -114,9 +131,7 @@ START_TEST(workers_come_and_go)
     struct origin origin;
     struct clients clients;
     unsigned first = 0;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 2;
-    aid_start(&origin.aid);
+    begin(&origin, 2);
     clients_begin(&origin, &clients, 0);
     for (unsigned i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         struct meanwhile meanwhile;
@@ -144,9 +159,7 @@ START_TEST(a_worker_does_not_wait_for_ever)
     struct clients clients;
     struct meanwhile meanwhile;
     unsigned failed = 0;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 2;
-    aid_start(&origin.aid);
+    begin(&origin, 2);
     clients_begin(&origin, &clients, 0);
     clients_ask(&origin, &clients, 0);
     origin.aid.options.workers = 1;
@@ -186,14 +199,9 @@ START_TEST(what_is_pipelined_goes_with_its_connection)
     struct origin origin;
     struct meanwhile meanwhile;
     struct question_in q;
-    size_t size = 0;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 4;
-    aid_start(&origin.aid);
+    begin(&origin, 4);
     int fds[8];
-    for (unsigned i = 0; i < QUESTIONS; i++) {
-        size += origin_query_tcp(queries + size, (uint16_t)i, i);
-    }
+    size_t size = pipeline(queries, QUESTIONS);
     for (unsigned i = 0; i < 8; i++) {
         fds[i] = aid_client(&origin.aid, SOCK_STREAM);
         aid_send(fds[i], queries, size);
@@ -274,9 +282,7 @@ START_TEST(routes_are_others)
     static const char *const zones[] = {"other.", "test."};
     struct origin origin;
     struct clients clients;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 2;
-    aid_start(&origin.aid);
+    begin(&origin, 2);
     clients_begin(&origin, &clients, 0);
     struct routes *routes[3] = {origin.routes, routes_begin(zones, 2, 2), NULL};
     routes_server(routes[1], 0, origin.port, UPSTREAM_TCP);
@@ -311,9 +317,7 @@ START_TEST(the_end_answers_what_is_asked)
     struct origin origin;
     struct clients clients;
     struct meanwhile meanwhile;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 2;
-    aid_start(&origin.aid);
+    begin(&origin, 2);
     clients_begin(&origin, &clients, 0);
     clients_ask(&origin, &clients, 0);
     meanwhile_begin(&meanwhile, &origin, AID_PATIENCE_MS);
@@ -335,9 +339,7 @@ START_TEST(the_end_does_not_wait_for_ever)
     struct origin origin;
     struct clients clients;
     struct meanwhile meanwhile;
-    origin_prepare(&origin, ONE, UPSTREAM_UDP);
-    origin.aid.options.workers = 2;
-    aid_start(&origin.aid);
+    begin(&origin, 2);
     clients_begin(&origin, &clients, 0);
     clients_ask(&origin, &clients, 0);
     meanwhile_begin(&meanwhile, &origin, 200);
@@ -357,12 +359,9 @@ START_TEST(the_end_answers_all_that_is_pipelined)
     struct origin origin;
     struct meanwhile meanwhile;
     struct question_in q;
-    size_t size = 0;
     origin_begin(&origin);
     int fd = aid_client(&origin.aid, SOCK_STREAM);
-    for (unsigned i = 0; i < QUESTIONS; i++) {
-        size += origin_query_tcp(queries + size, (uint16_t)i, i);
-    }
+    size_t size = pipeline(queries, QUESTIONS);
     aid_send(fd, queries, size);
     origin_take(&origin, &q);
     usleep(50000); /* it waits its turn */

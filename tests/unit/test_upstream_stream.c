@@ -64,24 +64,10 @@ END_TEST
 
 /* ---- Pieces ---- */
 
-static void octet_by_octet(struct stream_line *line)
-{
-    uint8_t data[2 + 64];
-    size_t size;
-    while ((size = stream_message(line, data + 2)) > 0) {
-        wire_put_u16(data, (uint16_t)size);
-        data[4] |= 0x80;
-        for (size_t i = 0; i < 2 + size; i++) {
-            stream_put(line, data + i, 1);
-            usleep(200);
-        }
-    }
-}
-
 START_TEST(takes_replies_octet_by_octet)
 {
     struct client client;
-    client_begin(&client, &(struct stream_options){.behaviour = octet_by_octet});
+    client_begin(&client, &(struct stream_options){.behaviour = stream_octet_by_octet});
     for (unsigned i = 0; i < 5; i++) {
         ck_assert_int_eq(client_ask(&client, i, 30 + i), 0);
     }

@@ -74,23 +74,10 @@ START_TEST(gets_replies)
 }
 END_TEST
 
-static void octet_by_octet(struct stream_line *line)
-{
-    uint8_t data[2 + 64];
-    size_t size;
-    while ((size = stream_message(line, data + 2)) > 0) {
-        wire_put_u16(data, (uint16_t)size);
-        data[4] |= 0x80;
-        for (size_t i = 0; i < 2 + size; i++) {
-            stream_put(line, data + i, 1); /* a TLS record each */
-        }
-    }
-}
-
 START_TEST(takes_replies_octet_by_octet)
 {
     struct client client;
-    tls_begin(&client, STREAM_GOOD, (struct stream_options){.behaviour = octet_by_octet});
+    tls_begin(&client, STREAM_GOOD, (struct stream_options){.behaviour = stream_octet_by_octet});
     for (unsigned i = 0; i < 20; i++) {
         ck_assert_int_eq(client_ask(&client, i, 30 + i), 0);
     }
@@ -251,9 +238,9 @@ START_TEST(turns_to_another_trust)
     client_run_ms(&client, 9000);
     ck_assert_int_eq(client_ask(&client, 102, 40), 0); /* keeps the last one from getting idle */
     client_await_told(&client, 103);
-    unsigned open = client_descriptors();
+    unsigned open = unit_descriptors();
     client_run_ms(&client, 2500);
-    ck_assert_uint_le(client_descriptors(), open - 2);
+    ck_assert_uint_le(unit_descriptors(), open - 2);
     ck_assert_int_eq(client_ask(&client, 103, 40), 0);
     client_await_told(&client, 104);
     ck_assert_uint_eq(client.counts.connections, 4);

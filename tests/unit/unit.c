@@ -1,5 +1,6 @@
 #include "unit.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -91,4 +92,15 @@ void unit_guarded_free(void *data, size_t size)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t pages = guarded_pages(size);
     munmap((uint8_t *)data + size + page - pages, pages);
+}
+
+unsigned unit_descriptors(void)
+{
+    unsigned count = 0;
+    DIR *directory = opendir("/proc/self/fd");
+    while (readdir(directory) != NULL) {
+        count++;
+    }
+    closedir(directory);
+    return count;
 }

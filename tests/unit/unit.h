@@ -42,6 +42,9 @@ enum { UNIT_SLOWER = 1 };
 enum { UNIT_SLOWER = 1 };
 #endif
 
+/* Descriptors that are open. */
+unsigned unit_descriptors(void);
+
 struct rng {
     uint64_t state;
 };
