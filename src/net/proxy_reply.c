@@ -17,17 +17,10 @@ enum {
 /* So long a server that could not read EDNS is asked without. */
 #define PLAIN_NS (600 * (1000 * PROXY_MS))
 
-/* The worker alone writes them. */
-static void add_one(_Atomic uint64_t *count)
-{
-    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
-    atomic_store_explicit(count, value + 1, memory_order_relaxed);
-}
-
 static void reject(struct proxy *proxy, struct upstream *upstream, enum counter why)
 {
     counter_add(proxy->service->counters, why, 1);
-    add_one(&upstream->counts->rejected);
+    upstream_count(&upstream->counts->rejected);
 }
 
 /* Whether r answers what was asked. FORMERR may come without a question (of servers that could not
@@ -109,7 +102,7 @@ static bool ask_otherwise(struct proxy *proxy, struct attempt *attempt, const st
     }
     if ((r->flags & FLAG_TC) != 0 && !attempt->stream) {
         counter_add(proxy->service->counters, COUNTER_proxy_over_tcp, 1);
-        add_one(&upstream->counts->truncated);
+        upstream_count(&upstream->counts->truncated);
         return proxy_ask_again(proxy, t, upstream, true, now);
     }
     if (dislikes_edns(attempt, r)) {

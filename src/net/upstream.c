@@ -53,12 +53,6 @@ uint64_t upstream_random(struct upstream_random *random)
 
 /* ---- Counters ---- */
 
-static void count(_Atomic uint64_t *counter)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
-}
-
 /* Tells others how it stands. */
 static void publish(const struct upstream *upstream)
 {
@@ -72,14 +66,14 @@ static void count_error(struct upstream_counts *counts, enum upstream_error erro
 {
     switch (error) {
     case UPSTREAM_TIMEOUT:
-        count(&counts->timeouts);
+        upstream_count(&counts->timeouts);
         break;
     case UPSTREAM_UNREACHABLE:
     case UPSTREAM_TLS_FAILED:
-        count(&counts->unreachable);
+        upstream_count(&counts->unreachable);
         break;
     case UPSTREAM_SERVFAIL:
-        count(&counts->servfail);
+        upstream_count(&counts->servfail);
         break;
     case UPSTREAM_NO_ERROR:
     case UPSTREAM_REFUSED:
@@ -150,9 +144,9 @@ void upstream_sent(struct upstream *upstream, bool probe)
     upstream->outstanding++;
     if (probe) {
         upstream->probing = true;
-        count(&upstream->counts->probes);
+        upstream_count(&upstream->counts->probes);
     } else {
-        count(&upstream->counts->queries);
+        upstream_count(&upstream->counts->queries);
     }
     publish(upstream);
 }
@@ -173,8 +167,8 @@ static uint64_t average(uint64_t before, uint64_t span, unsigned shift)
 
 void upstream_replied(struct upstream *upstream, uint64_t latency_ns, uint64_t now)
 {
-    count(&upstream->counts->replies);
-    count(&upstream->counts->latency[counter_latency_bucket(latency_ns)]);
+    upstream_count(&upstream->counts->replies);
+    upstream_count(&upstream->counts->latency[counter_latency_bucket(latency_ns)]);
     /* What it was before it went down has been its end, not its usual. */
     bool fresh = upstream->state != UPSTREAM_UP;
     uint64_t ewma = fresh ? latency_ns : average(upstream->ewma_ns, latency_ns, EWMA_SHIFT);

@@ -44,6 +44,13 @@ struct upstream_counts {
     _Atomic uint64_t latency[UPSTREAM_LATENCY_BUCKETS]; /* as counter_latency_bucket has it */
 };
 
+/* Adds one to a count; for the worker whose it is. */
+static inline void upstream_count(_Atomic uint64_t *count)
+{
+    uint64_t value = atomic_load_explicit(count, memory_order_relaxed);
+    atomic_store_explicit(count, value + 1, memory_order_relaxed);
+}
+
 enum upstream_state { UPSTREAM_UNKNOWN, UPSTREAM_UP, UPSTREAM_DOWN };
 
 /* One server as a worker sees it. */

@@ -31,12 +31,6 @@ static const uint64_t SILENCE = 2000 * MILLISECOND;
 static const uint64_t LOG_PAUSE = 10000 * MILLISECOND; /* between lines about one server */
 static const uint64_t NEVER = UINT64_MAX;
 
-static void count(_Atomic uint64_t *counter)
-{
-    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
-    atomic_store_explicit(counter, value + 1, memory_order_relaxed);
-}
-
 /* ---- The end of a connection ---- */
 
 /* Gives back what it has but its memory. libevent keeps a bufferevent, and what a handler is
@@ -218,7 +212,7 @@ static bool take_message(struct connection *connection, const uint8_t *data, siz
         answered(connection, question, data, size);
         return true;
     }
-    count(&connection->peer->upstream->counts->rejected);
+    upstream_count(&connection->peer->upstream->counts->rejected);
     return ++connection->strangers < STRANGERS_MAX;
 }
 
@@ -408,7 +402,7 @@ int upstream_connection_open(struct upstream_streams *streams, struct peer *peer
         upstream_connection_fail(connection, UPSTREAM_NO_ERROR);
         return error;
     }
-    count(&peer->upstream->counts->connections);
+    upstream_count(&peer->upstream->counts->connections);
     upstream_connection_watch(connection, connection->since);
     *out = connection;
     return 0;
