@@ -29,10 +29,10 @@ struct reply {
     uint16_t id;
     uint16_t flags;      /* as received, see enum message_flags */
     uint16_t rcode;      /* 12 bits, with the upper ones from OPT */
-    bool has_question;   /* one, uncompressed; qname stands at message + 12 */
     uint16_t qname_size;
     uint16_t qtype;
     uint16_t qclass;
+    bool has_question;   /* one, uncompressed; qname stands at message + 12 */
 
     /* The records without OPT: octets [body, body + body_size) of the message. What stands behind
      * an OPT that is not the last record is left out. */
@@ -41,14 +41,14 @@ struct reply {
     uint16_t counts[3];  /* answer, authority, additional: records in the body */
 
     bool has_edns;
+    uint8_t cookie_size; /* 0: none; 8, or 16 to 40 with a server cookie */
     uint16_t edns_size;  /* raised to at least 512 */
     uint16_t edns_flags;
-    uint8_t cookie_size; /* 0: none; 8, or 16 to 40 with a server cookie */
-    const uint8_t *cookie;
     int32_t ede;         /* the first INFO-CODE (RFC 8914), or -1 */
+    const uint8_t *cookie;
 
     enum reply_kind kind;
-    bool has_soa;        /* a negative one: SOA in authority */
+    bool has_soa;        /* in authority */
     uint32_t negative_ttl; /* min(TTL of that SOA, its minimum) (RFC 2308 section 5) */
     uint32_t ttl;        /* the lowest of all records' in the body; UINT32_MAX where there are none.
                             TTLs over 2^31 - 1 count as 0 (RFC 2181 section 8) */

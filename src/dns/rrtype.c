@@ -109,11 +109,11 @@ int rrtype_from_text(const char *text, size_t length, uint16_t *type)
     if (*type != 0) {
         return RR_OK;
     }
-    for (uint16_t i = 0; i < DIRECT; i++) {
+    for (size_t i = 0; i < DIRECT; i++) {
         const char *mnemonic = entries[i].mnemonic;
         if (mnemonic != NULL && strlen(mnemonic) == length &&
             strncasecmp(mnemonic, text, length) == 0) {
-            *type = i;
+            *type = (uint16_t)i;
             return RR_OK;
         }
     }

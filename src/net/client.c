@@ -2,8 +2,8 @@
  * The life of a connection's octets: read all there is, serve the messages that are complete in
  * batches, each batch's answers with one write, come back for more. While answers can't be written
  * nothing is read, so a client that does not take its answers costs at most CLIENT_OUT + CLIENT_IN
- * octets here (CLIENT_UNSENT_MAX instead of the first where upstream goes on answering what it asked
- * before), and its next queries wait in the kernel and at last at its own side.
+ * octets here (CLIENT_UNSENT_MAX instead of the first where upstream goes on answering what it
+ * asked before), and its next queries wait in the kernel and at last at its own side.
  *
  * Reading goes to one buffer of the worker. Only what is left over after serving, the beginning of
  * a message, is kept with the connection, in a buffer as long as that message; the rest of
@@ -213,7 +213,7 @@ static bool make_room(struct unsent *unsent, size_t size)
     if (all == NULL) {
         return false;
     }
-    if (left > 0) {
+    if (unsent->data != NULL) {
         memcpy(all, unsent->data + unsent->written, left);
     }
     free(unsent->data);
@@ -226,7 +226,8 @@ static bool keep_unsent(struct client *client, const uint8_t *data, size_t size)
 {
     struct unsent *unsent = &client->unsent;
     if (unsent->size - unsent->written + size > CLIENT_UNSENT_MAX ||
-        (unsent->size + size > unsent->room && !make_room(unsent, size))) {
+        ((unsent->data == NULL || unsent->size + size > unsent->room) &&
+         !make_room(unsent, size))) {
         return false;
     }
     memcpy(unsent->data + unsent->size, data, size);

@@ -1,6 +1,7 @@
 /*
- * Entries are put one behind the other, so that to make room costs nothing most of the time. What is
- * removed leaves a hole; when the end is reached, some are thrown out and all others moved together.
+ * Entries are put one behind the other, so that to make room costs nothing most of the time. What
+ * is removed leaves a hole; when the end is reached, some are thrown out and all others moved
+ * together.
  */
 #include "serve/proxy_set.h"
 

@@ -72,7 +72,8 @@ bool desk_ask(struct desk *desk, const struct world *world, const struct ask *as
         .out = octets,
         .out_size = 4096,
     };
-    size_t served = serve_batch(desk->serve, world, &request, 1, stream ? &to : NULL, desk_time(DESK_WALL));
+    size_t served = serve_batch(desk->serve, world, &request, 1, stream ? &to : NULL,
+                                desk_time(DESK_WALL));
     ck_assert_uint_eq(served, 1);
     desk->answer_size = request.out_size;
     if (request.verdict == SERVE_DROP) {

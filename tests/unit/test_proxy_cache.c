@@ -328,7 +328,8 @@ START_TEST(failures)
     ck_assert_uint_eq(found.rcode, RCODE_SERVFAIL);
     ck_assert_uint_eq(found.size, 0);
     ck_assert(!found.refresh);
-    ck_assert_int_eq(find_a("bad.example.", NOW + PROXY_CACHE_FAILURE_TTL), PROXY_CACHE_NONE); /* never stale */
+    /* never stale */
+    ck_assert_int_eq(find_a("bad.example.", NOW + PROXY_CACHE_FAILURE_TTL), PROXY_CACHE_NONE);
     ck_assert(put_failure("bad.example.", NOW));
     ck_assert(put_failure("bad.example.", NOW + 1));
     ck_assert_int_eq(find_a("bad.example.", NOW + 1), PROXY_CACHE_FRESH);

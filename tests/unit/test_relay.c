@@ -137,7 +137,8 @@ START_TEST(opt)
     body(10);
     size_t size = finish();
     const uint8_t *at = out + QUESTION + 10;
-    ck_assert_uint_eq(size, QUESTION + 10 + 11 + (4 + 4) + (4 + 2) + (4 + COOKIE_SIZE) + (4 + 2 + 3));
+    ck_assert_uint_eq(size,
+                      QUESTION + 10 + 11 + (4 + 4) + (4 + 2) + (4 + COOKIE_SIZE) + (4 + 2 + 3));
     ck_assert_uint_eq(at[5], 0x12); /* the upper bits of the RCODE */
     ck_assert_uint_eq(out[3] & 0xf, 3);
     ck_assert_uint_eq(wire_get_u16(at + 7), EDNS_DO);

@@ -827,7 +827,8 @@ static void check_batch(const struct world *w, const struct ask *asks, size_t co
     /* A batch may be served in parts where a stream is full: the caller comes again. */
     for (size_t done = 0; done < count;) {
         size_t served =
-            serve_batch(together.serve, w, requests + done, count - done, &stream, desk_time(DESK_WALL));
+            serve_batch(together.serve, w, requests + done, count - done, &stream,
+                        desk_time(DESK_WALL));
         ck_assert_uint_gt(served, 0);
         done += served;
     }

@@ -98,7 +98,8 @@ static void serve_all(size_t count, uint32_t wall)
             .out_size = ROOM,
         };
     }
-    ck_assert_uint_eq(serve_batch(desk.serve, world, requests, count, NULL, desk_time(wall)), count);
+    ck_assert_uint_eq(serve_batch(desk.serve, world, requests, count, NULL, desk_time(wall)),
+                      count);
 }
 
 static bool is_truncated(size_t n)
