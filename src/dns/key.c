@@ -161,8 +161,47 @@ static size_t put_label(const uint8_t *symbols, size_t size, uint8_t *out, size_
     return octets + 1;
 }
 
+/*
+ * A key of one-symbol octets, as nearly all are, is as long as its labels are in wire form, so each
+ * label's place is known when its end is found. False: it is another, or none, or too long.
+ */
+static bool put_plain(const uint8_t *symbols, size_t size, uint8_t *name)
+{
+    if (size >= NAME_MAX_OCTETS) {
+        return false;
+    }
+    for (size_t pos = 0; pos < size;) {
+        const uint8_t *label = symbols + pos;
+        const uint8_t *end = memchr(label, KEY_SEPARATOR, size - pos);
+        size_t octets = end != NULL ? (size_t)(end - label) : 0;
+        if (octets == 0 || octets > NAME_MAX_LABEL) {
+            return false;
+        }
+        pos += octets + 1;
+        uint8_t *out = name + (size - pos);
+        *out++ = (uint8_t)octets;
+        bool plain = true;
+        for (size_t i = 0; i < octets; i++) {
+            out[i] = single_octet[label[i]];
+            plain = plain && out[i] != 0;
+        }
+        if (!plain) {
+            return false;
+        }
+    }
+    return true;
+}
+
 size_t key_to_name(const uint8_t *symbols, size_t size, const uint8_t *suffix, uint8_t *name)
 {
+    if (put_plain(symbols, size, name)) {
+        size_t end = name_size(suffix);
+        if (size + end > NAME_MAX_OCTETS) {
+            return 0;
+        }
+        memcpy(name + size, suffix, end);
+        return size + end;
+    }
     uint16_t starts[NAME_MAX_LABELS + 1];
     int labels = find_labels(symbols, size, starts);
     size_t tail = name_size(suffix);

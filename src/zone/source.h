@@ -20,6 +20,7 @@ struct source_file {
     int64_t mtime_ns, ctime_ns;
     int64_t read_ns;     /* wall clock when it was read, to know a change in the same tick */
     uint64_t hash[2];    /* XXH3, 128 bits, of the content; of an image, its header's checksum */
+    uint64_t head;       /* of a large file: XXH3 of how it begins; 0: not known */
     bool image;          /* a zone image, served as it is */
     bool missing;        /* it could not be read; any content later is a change */
 };

@@ -276,6 +276,38 @@ START_TEST(content_decides)
 }
 END_TEST
 
+/* Of a large file how it begins is looked at first; only all of it shows that it is the same. */
+START_TEST(large_content_decides)
+{
+    static char octets[300000];
+    const size_t places[] = {0, 4095, 4096, 200000, sizeof octets - 1};
+    struct source_text text = {0};
+    memset(octets, 'a', sizeof octets);
+    write_octets("f", octets, sizeof octets);
+    ck_assert_int_eq(source_read(&list, NULL, at("f"), &text), RR_OK);
+    ck_assert_uint_ne(list.files[0].head, 0);
+    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
+        octets[places[i]] = 'b';
+        write_octets("f", octets, sizeof octets);
+        ck_assert(source_list_changed(&list, NULL));
+        octets[places[i]] = 'a';
+        write_octets("f", octets, sizeof octets);
+        ck_assert(!source_list_changed(&list, NULL));
+    }
+    write_octets("f", octets, 280000); /* still large, */
+    ck_assert(source_list_changed(&list, NULL));
+    write_octets("f", octets, 100); /* and small */
+    ck_assert(source_list_changed(&list, NULL));
+    list.files[0].head = 0; /* as where it comes from an image */
+    write_octets("f", octets, sizeof octets);
+    ck_assert(!source_list_changed(&list, NULL));
+    octets[0] = 'b';
+    write_octets("f", octets, sizeof octets);
+    ck_assert(source_list_changed(&list, NULL));
+    source_text_free(&text);
+}
+END_TEST
+
 /* A second write in the tick of the first leaves no trace in the time stamps. */
 START_TEST(stamps_that_are_young)
 {
@@ -333,6 +365,7 @@ int main(void)
     tcase_add_test(unit.tests, once_a_path);
     tcase_add_test(unit.tests, missing_and_back);
     tcase_add_test(unit.tests, content_decides);
+    tcase_add_test(unit.tests, large_content_decides);
     tcase_add_test(unit.tests, stamps_that_are_young);
     tcase_add_test(unit.tests, any_of_them);
     return unit_end(&unit);
