@@ -143,7 +143,8 @@ void proxy_cache_prefetch(const struct proxy_cache *cache, uint64_t hash)
 {
     const struct proxy_set *set = set_of(cache, hash);
     __builtin_prefetch(&set->word[SET_SEQUENCE]);
-    __builtin_prefetch(set_row(set, set_home(hash), 0));
+    __builtin_prefetch(set_tags(set, SET_ROWS - 1));
+    __builtin_prefetch(set_row(set, set_home(hash)));
 }
 
 /* Where a tag is found first, which mostly is the entry. */
@@ -151,10 +152,10 @@ void proxy_cache_prefetch_entry(const struct proxy_cache *cache, uint64_t hash)
 {
     const struct proxy_set *set = set_of(cache, hash);
     unsigned home = set_home(hash);
-    uint64_t match = set_match(set_load(set_row(set, home, SET_TAGS)), set_tag(hash));
+    uint64_t match = set_match(set_load(set_tags(set, home)), set_tag(hash));
     if (match != 0) {
         int slot = (int)(home * SET_LANES) + __builtin_ctzll(match) / 16;
-        size_t first = (size_t)(set_lane(set, SET_PLACES, slot) >> 8) * SET_UNIT_WORDS;
+        size_t first = (size_t)(set_slot_place(set, slot) >> 8) * SET_UNIT_WORDS;
         __builtin_prefetch(&set->word[first]);
         __builtin_prefetch(&set->word[first + 8]);
     }
@@ -189,7 +190,7 @@ static bool same_key(const set_word *words, const struct key *key)
 /* The entry of a slot and its words, or NULL where the slot can't have one just now. */
 static const set_word *entry_at(const struct proxy_set *set, int slot, size_t *words)
 {
-    uint16_t place = set_lane(set, SET_PLACES, slot);
+    uint16_t place = set_slot_place(set, slot);
     unsigned first = place >> 8, units = place & 0xff;
     *words = (size_t)units * SET_UNIT_WORDS;
     return units > 0 && first >= SET_UNIT_FIRST && first + units <= SET_UNITS ? set_unit(set, first)
@@ -204,7 +205,7 @@ static int find_slot(const struct proxy_set *set, const struct proxy_question *q
     uint16_t tag = set_tag(question->hash);
     unsigned at = set_home(question->hash);
     for (unsigned i = 0; i < SET_ROWS; i++) {
-        uint64_t match = set_match(set_load(set_row(set, at, SET_TAGS)), tag);
+        uint64_t match = set_match(set_load(set_tags(set, at)), tag);
         for (; match != 0; match &= match - 1) {
             int slot = (int)(at * SET_LANES) + __builtin_ctzll(match) / 16;
             *entry = entry_at(set, slot, words);
@@ -570,7 +571,7 @@ static size_t flush_set(struct proxy_set *set, const struct key *name)
         sched_yield();
     }
     for (int slot = 0; slot < SET_SLOTS; slot++) {
-        if (set_lane(set, SET_TAGS, slot) != 0 && is_below(set_entry(set, slot), name)) {
+        if (set_slot_tag(set, slot) != 0 && is_below(set_entry(set, slot), name)) {
             set_remove(&change, slot);
             flushed++;
         }

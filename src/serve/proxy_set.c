@@ -14,11 +14,20 @@ enum {
 
 _Static_assert(SET_ENTRY_MAX + SPARE_UNITS <= SET_CAPACITY, "there can be room for any entry");
 
-static void set_lane_store(struct proxy_set *set, unsigned first, int slot, uint16_t value)
+static void set_lane_store(set_word *word, int slot, uint16_t value)
 {
-    unsigned at = (unsigned)slot, shift = at % SET_LANES * 16;
-    set_word *word = set_row(set, at / SET_LANES, first);
+    unsigned shift = (unsigned)slot % SET_LANES * 16;
     set_store(word, (set_load(word) & ~(UINT64_C(0xffff) << shift)) | (uint64_t)value << shift);
+}
+
+static void set_slot(struct proxy_set *set, int slot, uint16_t tag)
+{
+    set_lane_store(set_tags(set, (unsigned)slot / SET_LANES), slot, tag);
+}
+
+static void set_slot_at(struct proxy_set *set, int slot, uint16_t place)
+{
+    set_lane_store(set_row(set, (unsigned)slot / SET_LANES), slot, place);
 }
 
 static uint16_t place_of(unsigned first, unsigned units)
@@ -72,15 +81,15 @@ void set_end(struct set_change *change)
 
 set_word *set_entry(struct proxy_set *set, int slot)
 {
-    size_t first = place_first(set_lane(set, SET_PLACES, slot));
+    size_t first = place_first(set_slot_place(set, slot));
     return &set->word[first * SET_UNIT_WORDS];
 }
 
 void set_remove(struct set_change *change, int slot)
 {
-    unsigned units = place_units(set_lane(change->set, SET_PLACES, slot));
-    set_lane_store(change->set, SET_TAGS, slot, 0);
-    set_lane_store(change->set, SET_PLACES, slot, 0);
+    unsigned units = place_units(set_slot_place(change->set, slot));
+    set_slot(change->set, slot, 0);
+    set_slot_at(change->set, slot, 0);
     change->used = (uint16_t)(change->used - units);
     change->count--;
     change->changed = true;
@@ -89,7 +98,7 @@ void set_remove(struct set_change *change, int slot)
 static void remove_dead(struct set_change *change, uint32_t now, uint32_t stale)
 {
     for (int slot = 0; slot < SET_SLOTS; slot++) {
-        if (set_lane(change->set, SET_TAGS, slot) != 0 &&
+        if (set_slot_tag(change->set, slot) != 0 &&
             state_dead(set_load(set_state(change->set, slot)), now, stale)) {
             set_remove(change, slot);
         }
@@ -107,7 +116,7 @@ static void evict(struct set_change *change, uint32_t now)
     for (;;) {
         int slot = change->hand;
         change->hand = (uint16_t)((slot + 1) % SET_SLOTS);
-        if (set_lane(set, SET_TAGS, slot) == 0) {
+        if (set_slot_tag(set, slot) == 0) {
             continue;
         }
         set_word *word = set_state(set, slot);
@@ -140,8 +149,8 @@ static void compact(struct set_change *change)
     struct proxy_set *set = change->set;
     uint8_t slot_at[SET_UNITS] = {0}; /* slot and 1, by an entry's first unit */
     for (int slot = 0; slot < SET_SLOTS; slot++) {
-        if (set_lane(set, SET_TAGS, slot) != 0) {
-            slot_at[place_first(set_lane(set, SET_PLACES, slot))] = (uint8_t)(slot + 1);
+        if (set_slot_tag(set, slot) != 0) {
+            slot_at[place_first(set_slot_place(set, slot))] = (uint8_t)(slot + 1);
         }
     }
     unsigned end = SET_UNIT_FIRST;
@@ -150,12 +159,12 @@ static void compact(struct set_change *change)
             continue;
         }
         int slot = slot_at[first] - 1;
-        unsigned units = place_units(set_lane(set, SET_PLACES, slot));
+        unsigned units = place_units(set_slot_place(set, slot));
         if (end < first) {
             for (unsigned i = 0; i < units; i++) {
                 move_unit(set, first + i, end + i);
             }
-            set_lane_store(set, SET_PLACES, slot, place_of(end, units));
+            set_slot_at(set, slot, place_of(end, units));
         }
         end += units;
     }
@@ -180,7 +189,7 @@ static int free_slot(const struct proxy_set *set, uint64_t hash)
 {
     unsigned at = set_home(hash);
     for (;;) {
-        uint64_t match = set_match(set_load(set_row(set, at, SET_TAGS)), 0);
+        uint64_t match = set_match(set_load(set_tags(set, at)), 0);
         if (match != 0) {
             return (int)(at * SET_LANES) + __builtin_ctzll(match) / 16;
         }
@@ -195,18 +204,18 @@ int set_reserve(struct set_change *change, int slot, uint64_t hash, unsigned uni
     change->changed = true;
     set_store(&set->word[SET_PUT], set_load(&set->word[SET_PUT]) + 1);
     if (slot != SET_NO_SLOT) {
-        uint16_t place = set_lane(set, SET_PLACES, slot);
+        uint16_t place = set_slot_place(set, slot);
         if (units <= place_units(place)) {
             change->used = (uint16_t)(change->used - (place_units(place) - units));
-            set_lane_store(set, SET_PLACES, slot, place_of(place_first(place), units));
+            set_slot_at(set, slot, place_of(place_first(place), units));
             return slot;
         }
         set_remove(change, slot);
     }
     make_room(change, units, now, stale);
     slot = free_slot(set, hash);
-    set_lane_store(set, SET_TAGS, slot, set_tag(hash));
-    set_lane_store(set, SET_PLACES, slot, place_of(change->end, units));
+    set_slot(set, slot, set_tag(hash));
+    set_slot_at(set, slot, place_of(change->end, units));
     change->end = (uint16_t)(change->end + units);
     change->used = (uint16_t)(change->used + units);
     change->count++;

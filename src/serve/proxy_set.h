@@ -3,16 +3,16 @@
  * anybody under its sequence number, changed by who has made that odd.
  *
  *     word 0        sequence number, odd while the set is changed
- *          1        book: what only writers want to know
- *          2, 3     entries put, and evicted, ever
- *          8..127   15 rows of 8 words, each of 4 slots: their tags, 16 bits each (0: the slot is
- *                   free), places of their entries (first unit << 8 | units), 4 states
- *          128..    224 units of 4 words for entries, packed, with holes
+ *          1..15    tags of 60 slots, 16 bits each; 0: the slot is free
+ *          16..135  15 rows of 8 words, for 4 slots each: the places of their entries (first unit
+ *                   << 8 | units), 4 states; those behind are the set's own in the first row: book
+ *                   (what only writers want to know), entries put and evicted, ever
+ *          136..    222 units of 4 words for entries, packed, with holes
  *
- * Lines of the cache are what a lookup costs: it touches the first one, that of a row, and the
- * entry. States stay where they are when entries are moved, since readers mark them by
- * compare-and-swap; the mark of a late one may then be on the next entry of the slot, where it does
- * no harm.
+ * Lines of the processor's caches are what a lookup costs: it touches the first one or two, that of
+ * a row, and the entry; for what is not there, two. States stay where they are when entries are
+ * moved, since readers mark them by compare-and-swap; the mark of a late one may then be on the next
+ * entry of the slot, where it does no harm.
  *
  * All words are atomic, and read by acquire and written by release, which keeps them between the
  * two looks at the sequence number, and between its two changes; that costs nothing on x86. (Fences
@@ -29,22 +29,20 @@
 
 enum {
     SET_WORDS = 1024,
-    SET_SEQUENCE = 0,
-    SET_BOOK = 1,
-    SET_PUT = 2,
-    SET_EVICTED = 3,
-
     SET_ROWS = 15,
-    SET_ROW_WORDS = 8,
     SET_LANES = 4, /* slots of a row */
     SET_SLOTS = SET_ROWS * SET_LANES,
-    /* Words of a row. */
-    SET_TAGS = 0,
-    SET_PLACES = 1,
-    SET_STATES = 2,
+    SET_ROW_WORDS = 8,
+
+    SET_SEQUENCE = 0,
+    SET_TAGS = 1,
+    SET_ROW_FIRST = SET_TAGS + SET_ROWS,
+    SET_BOOK = SET_ROW_FIRST + 1 + SET_LANES,
+    SET_PUT,
+    SET_EVICTED,
 
     SET_UNIT_WORDS = 4,
-    SET_UNIT_FIRST = 32,
+    SET_UNIT_FIRST = (SET_ROW_FIRST + SET_ROWS * SET_ROW_WORDS) / SET_UNIT_WORDS,
     SET_UNITS = SET_WORDS / SET_UNIT_WORDS,
     SET_CAPACITY = SET_UNITS - SET_UNIT_FIRST,
     SET_ENTRY_MAX = 128, /* units of an entry */
@@ -52,8 +50,7 @@ enum {
     SET_NO_SLOT = -1,
 };
 
-_Static_assert(SET_UNIT_FIRST * SET_UNIT_WORDS == (1 + SET_ROWS) * SET_ROW_WORDS,
-               "entries begin behind the rows");
+_Static_assert(SET_ROW_FIRST % SET_ROW_WORDS == 0, "a row is a line");
 
 typedef _Atomic uint64_t set_word;
 
@@ -73,23 +70,37 @@ static inline void set_store(set_word *word, uint64_t value)
     atomic_store_explicit(word, value, memory_order_release);
 }
 
-/* A word of a row. */
-static inline set_word *set_row(const struct proxy_set *set, unsigned row, unsigned word)
+/* The tags of a row's slots. */
+static inline set_word *set_tags(const struct proxy_set *set, unsigned row)
 {
-    return (set_word *)&set->word[(1 + row) * SET_ROW_WORDS + word];
+    return (set_word *)&set->word[SET_TAGS + row];
 }
 
-/* The number of 16 bits that each slot has in the tags or places of its row. */
-static inline uint16_t set_lane(const struct proxy_set *set, unsigned word, int slot)
+/* The places of a row's slots, their states behind them. */
+static inline set_word *set_row(const struct proxy_set *set, unsigned row)
 {
-    unsigned at = (unsigned)slot;
-    return (uint16_t)(set_load(set_row(set, at / SET_LANES, word)) >> (at % SET_LANES * 16));
+    return (set_word *)&set->word[SET_ROW_FIRST + row * SET_ROW_WORDS];
+}
+
+/* A slot's number of 16 bits in a word of its row. */
+static inline uint16_t set_lane(const set_word *word, int slot)
+{
+    return (uint16_t)(set_load(word) >> ((unsigned)slot % SET_LANES * 16));
+}
+
+static inline uint16_t set_slot_tag(const struct proxy_set *set, int slot)
+{
+    return set_lane(set_tags(set, (unsigned)slot / SET_LANES), slot);
+}
+
+static inline uint16_t set_slot_place(const struct proxy_set *set, int slot)
+{
+    return set_lane(set_row(set, (unsigned)slot / SET_LANES), slot);
 }
 
 static inline set_word *set_state(const struct proxy_set *set, int slot)
 {
-    unsigned at = (unsigned)slot;
-    return set_row(set, at / SET_LANES, SET_STATES + at % SET_LANES);
+    return set_row(set, (unsigned)slot / SET_LANES) + 1 + (unsigned)slot % SET_LANES;
 }
 
 /* The first word of a unit. */
