@@ -16,7 +16,6 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/resource.h>
 #include <time.h>
 
@@ -79,13 +78,6 @@ void crew_run(size_t members, void (*work)(void *context), void *context)
 
 /* ---- Gently ---- */
 
-static atomic_uint gentle_crews;
-
-bool crew_is_gentle(void)
-{
-    return atomic_load_explicit(&gentle_crews, memory_order_relaxed) > 0;
-}
-
 static void *join_in_gently(void *argument)
 {
     struct crew *crew = argument;
@@ -124,7 +116,6 @@ void crew_run_gently(size_t members, void (*work)(void *context), void *context)
     pthread_t threads[CREW_MAX];
     pthread_mutex_init(&crew.lock, NULL);
     pthread_cond_init(&crew.ended, NULL);
-    atomic_fetch_add_explicit(&gentle_crews, 1, memory_order_relaxed);
     size_t made = make_threads(threads, members, join_in_gently, &crew);
     if (made == 0) {
         work(context);
@@ -132,7 +123,6 @@ void crew_run_gently(size_t members, void (*work)(void *context), void *context)
         tick(&crew, made, members);
     }
     join_threads(threads, made);
-    atomic_fetch_sub_explicit(&gentle_crews, 1, memory_order_relaxed);
     pthread_cond_destroy(&crew.ended);
     pthread_mutex_destroy(&crew.lock);
 }

@@ -8,7 +8,6 @@
 #ifndef RRDNS_BASE_CREW_H
 #define RRDNS_BASE_CREW_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 /* How many CPUs this thread may run on; at least 1. */
@@ -28,11 +27,5 @@ void crew_run(size_t members, void (*work)(void *context), void *context);
  * at its own priority; where no thread can be had it does the work.
  */
 void crew_run_gently(size_t members, void (*work)(void *context), void *context);
-
-/*
- * Whether anything is being done gently, somewhere in the process: a load and a store elsewhere, so
- * a thread that answers may ask at each turn, to come between less often (net/worker.c).
- */
-bool crew_is_gentle(void);
 
 #endif

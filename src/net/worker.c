@@ -21,10 +21,8 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "base/crew.h"
 #include "base/err.h"
 #include "net/proxy.h"
 #include "net/tcp.h"
@@ -42,8 +40,6 @@ enum {
     CLOSE_ACCEPTS = 8192,
     /* Between looks at whether a socket given away has answered all: most need one. */
     REST_US = 20000,
-    /* How long a worker lets questions gather while zones are loaded beside it (gather). */
-    GATHER_NS = 100000,
 };
 
 struct job {
@@ -66,7 +62,6 @@ struct worker {
     struct event *rest; /* pending while any are resting */
     bool draining;
     bool ended;
-    bool behind; /* datagrams were left in a socket in this turn of the loop */
     unsigned drain_ms;
     struct job drain_job;
     _Atomic(const struct job *) job;
@@ -84,7 +79,7 @@ static void on_datagrams(evutil_socket_t fd, short what, void *context)
     struct endpoint *endpoint = context;
     (void)fd;
     (void)what;
-    endpoint->worker->behind |= udp_serve(endpoint->worker->udp, endpoint, UDP_TURN);
+    udp_serve(endpoint->worker->udp, endpoint, UDP_TURN);
 }
 
 static void serve_datagrams(struct service *service)
@@ -278,18 +273,6 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     ((struct worker *)context)->ended = true;
 }
 
-/*
- * To be woken up for a question costs more than to answer it, and takes time from the load beside:
- * 20,000 a second, one by one, half a CPU, 26 us each. So a worker that has kept up lets the next
- * ones gather for a moment, as network cards do with their interrupts; then they take 12 us each.
- * (With the slack that the kernel gives a timer the moment is 0.15 ms. Ready answers have left.)
- */
-static void gather(void)
-{
-    const struct timespec moment = {0, GATHER_NS};
-    nanosleep(&moment, NULL);
-}
-
 static void *run(void *context)
 {
     struct worker *worker = context;
@@ -297,11 +280,7 @@ static void *run(void *context)
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
         worker->service.now = 0;
         proxy_adopt(worker->service.proxy);
-        worker->behind = false;
         event_base_loop(worker->service.base, EVLOOP_ONCE);
-        if (!worker->behind && crew_is_gentle()) {
-            gather();
-        }
         if (worker->draining && tcp_count(worker->tcp) == 0 &&
             proxy_waiting(worker->service.proxy) == 0) {
             worker->ended = true;

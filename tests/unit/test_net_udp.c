@@ -2,13 +2,10 @@
  * Datagrams over real sockets: which address answers, what is dropped and counted, what a
  * listen address that can't be had says.
  */
-#include "base/crew.h"
 #include "net_aid.h"
 #include "unit.h"
 
 #include <netinet/in.h>
-#include <pthread.h>
-#include <stdatomic.h>
 
 static const char *const LOOPBACK[] = {"127.0.0.1:0", NULL};
 
@@ -49,88 +46,30 @@ START_TEST(answers_on_both_families)
 END_TEST
 
 /* Many at once: batches that are full, several in a turn. */
-static void ask_burst(const struct aid *aid, unsigned burst)
-{
-    int fd = aid_client(aid, SOCK_DGRAM);
-    int size = 4 << 20;
-    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
-    for (uint16_t id = 0; id < burst; id++) {
-        uint8_t query[AID_QUERY];
-        aid_query(query, id, "www", TYPE_A);
-        aid_send(fd, query, sizeof query);
-    }
-    for (uint16_t id = 0; id < burst; id++) {
-        uint8_t answer[512];
-        ck_assert(aid_ready(fd, POLLIN, AID_PATIENCE_MS));
-        ssize_t got = recv(fd, answer, sizeof answer, 0);
-        aid_check_answer(answer, (size_t)got, id);
-    }
-    close(fd);
-}
-
 START_TEST(answers_a_burst)
 {
     enum { BURST = 1000 };
     struct aid aid;
     aid_prepare(&aid, LOOPBACK);
     aid_start(&aid);
-    ask_burst(&aid, BURST);
+    int fd = aid_client(&aid, SOCK_DGRAM);
+    int size = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    for (uint16_t id = 0; id < BURST; id++) {
+        uint8_t query[AID_QUERY];
+        aid_query(query, id, "www", TYPE_A);
+        aid_send(fd, query, sizeof query);
+    }
+    for (uint16_t id = 0; id < BURST; id++) {
+        uint8_t answer[512];
+        ck_assert(aid_ready(fd, POLLIN, AID_PATIENCE_MS));
+        ssize_t got = recv(fd, answer, sizeof answer, 0);
+        aid_check_answer(answer, (size_t)got, id);
+    }
+    close(fd);
     aid_await(&aid, COUNTER_answers_udp, BURST);
     aid_balance(&aid);
     aid_end(&aid);
-}
-END_TEST
-
-/* ---- Beside a load ---- */
-
-static atomic_bool loading;
-
-static void load(void *context)
-{
-    (void)context;
-    while (atomic_load(&loading)) {
-    }
-}
-
-static void *load_gently(void *context)
-{
-    crew_run_gently(1, load, context);
-    return NULL;
-}
-
-/* A worker that lets questions gather answers them all: datagrams, one by one and many at once, and
- * what comes over a connection; and it ends as ever. */
-START_TEST(answers_beside_a_load)
-{
-    enum { ASKED = 200, BURST = 1000 };
-    struct aid aid;
-    pthread_t loader;
-    aid_prepare(&aid, LOOPBACK);
-    aid_start(&aid);
-    atomic_store(&loading, true);
-    ck_assert_int_eq(pthread_create(&loader, NULL, load_gently, NULL), 0);
-    while (!crew_is_gentle()) {
-        usleep(100);
-    }
-    int fd = aid_client(&aid, SOCK_DGRAM);
-    for (uint16_t id = 0; id < ASKED; id++) {
-        aid_ask(fd, id);
-    }
-    close(fd);
-    ask_burst(&aid, BURST);
-    fd = aid_client(&aid, SOCK_STREAM);
-    for (uint16_t id = 0; id < ASKED; id++) {
-        aid_ask_tcp(fd, id);
-    }
-    close(fd);
-    aid_await(&aid, COUNTER_answers_udp, ASKED + BURST);
-    aid_await(&aid, COUNTER_tcp_closed, 1);
-    ck_assert_uint_eq(aid_count(&aid, COUNTER_queries_tcp4), ASKED);
-    ck_assert(crew_is_gentle());
-    aid_balance(&aid);
-    aid_end(&aid);
-    atomic_store(&loading, false);
-    pthread_join(loader, NULL);
 }
 END_TEST
 
@@ -355,7 +294,6 @@ int main(void)
     struct unit unit = unit_begin("net_udp");
     tcase_add_test(unit.tests, answers_on_both_families);
     tcase_add_test(unit.tests, answers_a_burst);
-    tcase_add_test(unit.tests, answers_beside_a_load);
     tcase_add_test(unit.tests, wildcard_answers_from_the_address_asked);
     tcase_add_test(unit.tests, drops_and_counts_what_is_no_query);
     tcase_add_test(unit.tests, an_answer_that_can_not_leave_holds_up_no_other);
