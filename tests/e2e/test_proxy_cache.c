@@ -167,7 +167,7 @@ START_TEST(size_changes)
 }
 END_TEST
 
-/* A failure is remembered for two seconds at most, and one at least (RFC 9520 section 3.2), not for long. */
+/* A failure is remembered for a second at least (RFC 9520 section 3.2), and two at most. */
 START_TEST(failures)
 {
     static const char *const names[] = {"servfail.failed.up.test.", "silent.failed.up.test."};
