@@ -3,11 +3,12 @@
  *
  * A crew is made for one piece of work and gone when it ends: a thread costs 30 us, what it is made
  * for takes milliseconds at least. Its members inherit the priority of the thread that calls
- * and have all signals blocked.
+ * and have all signals blocked, but for one of gentle threads.
  */
 #ifndef RRDNS_BASE_CREW_H
 #define RRDNS_BASE_CREW_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* How many CPUs this thread may run on; at least 1. */
@@ -23,9 +24,16 @@ void crew_run(size_t members, void (*work)(void *context), void *context);
 
 /*
  * The same for work beside threads that answer: on threads of its own, which leave them nine tenths
- * of a CPU that both want and let them in soon when they wake up. The caller's thread just waits,
- * at its own priority; where no thread can be had it does the work.
+ * of a CPU that both want, and give way to them each 0.2 ms. The caller just waits; where no thread
+ * can be had it does the work. Crews that such work makes are gentle too. Their work must do with
+ * EINTR from calls that a signal ends even where it asks for them to be restarted (signal(7)).
  */
 void crew_run_gently(size_t members, void (*work)(void *context), void *context);
+
+/*
+ * Whether there are gentle threads now, all of which give way. While that is so, a thread that
+ * answers need not claim the CPU from them the moment it is woken. Any thread may ask.
+ */
+bool crew_gives_way(void);
 
 #endif

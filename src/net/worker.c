@@ -16,6 +16,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stddef.h>
@@ -23,6 +24,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "net/proxy.h"
 #include "net/tcp.h"
@@ -58,6 +60,7 @@ struct worker {
     struct endpoint_list resting; /* likewise, of sockets that it has given away; its own */
     struct event *wake;
     struct event *pause; /* pending: accepting rests */
+    bool claims;         /* the CPU, whoever has it, when it is woken */
     struct event *deadline;
     struct event *rest; /* pending while any are resting */
     bool draining;
@@ -273,10 +276,28 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
     ((struct worker *)context)->ended = true;
 }
 
+/*
+ * Threads that load let others in of themselves, after 0.2 ms at most (crew.h). To be let in costs
+ * less than to interrupt them for each question. Where the CPU is free it is ours at once either way.
+ */
+static void be_patient_with_loaders(struct worker *worker)
+{
+    bool claims = !crew_gives_way();
+    if (claims != worker->claims) {
+        worker->claims = claims;
+        sched_setscheduler(0, claims ? SCHED_OTHER : SCHED_BATCH, &(struct sched_param){0});
+    }
+}
+
 static void *run(void *context)
 {
     struct worker *worker = context;
+    bool ordinary = sched_getscheduler(0) == SCHED_OTHER; /* not so if told otherwise from outside */
+    worker->claims = true;
     while (!worker->ended) {
+        if (ordinary) {
+            be_patient_with_loaders(worker);
+        }
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
         worker->service.now = 0;
         proxy_adopt(worker->service.proxy);

@@ -575,8 +575,10 @@ struct shares {
     atomic_size_t next;
     atomic_size_t done;
     atomic_size_t here; /* shares that the test's own thread had */
+    atomic_size_t given; /* shares taken while crew_gives_way() */
     atomic_int least_nice;
     pthread_t caller;
+    void (*within)(struct shares *shares);
 };
 
 static void take_shares(void *context)
@@ -586,8 +588,12 @@ static void take_shares(void *context)
     if (nice < atomic_load(&shares->least_nice)) {
         atomic_store(&shares->least_nice, nice);
     }
+    if (shares->within != NULL) {
+        shares->within(shares);
+    }
     while (atomic_fetch_add(&shares->next, 1) < SHARES) {
         atomic_fetch_add(&shares->done, 1);
+        atomic_fetch_add(&shares->given, crew_gives_way());
         atomic_fetch_add(&shares->here, pthread_equal(pthread_self(), shares->caller) != 0);
         usleep(5);
     }
@@ -600,14 +606,93 @@ START_TEST(crews)
         struct shares shares = {.least_nice = 100, .caller = pthread_self()};
         crew_run(members, take_shares, &shares);
         ck_assert_uint_eq(shares.done, SHARES);
+        ck_assert_uint_eq(shares.given, 0);
         ck_assert_int_eq(shares.least_nice, nice);
         shares = (struct shares){.least_nice = 100, .caller = pthread_self()};
         crew_run_gently(members, take_shares, &shares);
         ck_assert_uint_eq(shares.done, SHARES);
         ck_assert_uint_eq(shares.here, 0);
+        ck_assert_uint_eq(shares.given, SHARES);
         ck_assert_int_eq(shares.least_nice, nice + 10 < 19 ? nice + 10 : 19);
         ck_assert_int_eq(getpriority(PRIO_PROCESS, 0), nice);
+        ck_assert(!crew_gives_way());
     }
+}
+END_TEST
+
+static void crew_within(struct shares *shares)
+{
+    struct shares more = {.least_nice = 100, .caller = shares->caller};
+    crew_run(3, take_shares, &more);
+    ck_assert_uint_eq(more.done, SHARES);
+    ck_assert_uint_eq(more.given, SHARES);
+    ck_assert_int_eq(more.least_nice, getpriority(PRIO_PROCESS, 0));
+}
+
+/* Crews that gentle threads make are as gentle, and no gentler. */
+START_TEST(crews_within_crews)
+{
+    struct shares shares = {.least_nice = 100, .caller = pthread_self(), .within = crew_within};
+    crew_run_gently(2, take_shares, &shares);
+    ck_assert_uint_eq(shares.done, SHARES);
+    ck_assert(!crew_gives_way());
+}
+END_TEST
+
+/* Long enough for a thousand spans: computing, and waiting in calls that signals interrupt. */
+static void compute_and_wait(void *context)
+{
+    const int *pipe_ends = context;
+    struct timespec begin, now;
+    char octet = 0;
+    uint64_t sum = 1;
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        for (int i = 0; i < 10000; i++) {
+            sum = sum * 3 + 1;
+            errno = ERANGE;
+        }
+        ck_assert_int_eq(errno, ERANGE);
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < 200);
+    ck_assert_uint_ne(sum, 0);
+    ck_assert_int_eq(read(pipe_ends[0], &octet, 1), 1);
+}
+
+static void *write_later(void *context)
+{
+    const int *pipe_ends = context;
+    usleep(300000);
+    ck_assert_int_eq(write(pipe_ends[1], "x", 1), 1);
+    return NULL;
+}
+
+/* Giving way disturbs neither errno nor a read that waits. */
+START_TEST(crews_go_on_after_giving_way)
+{
+    int pipe_ends[2];
+    pthread_t writer;
+    ck_assert_int_eq(pipe(pipe_ends), 0);
+    ck_assert_int_eq(pthread_create(&writer, NULL, write_later, pipe_ends), 0);
+    crew_run_gently(1, compute_and_wait, pipe_ends);
+    pthread_join(writer, NULL);
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+}
+END_TEST
+
+/* Where a thread gets no timer nobody may count on its giving way. */
+START_TEST(crews_without_timers)
+{
+    struct rlimit limit, none;
+    ck_assert_int_eq(getrlimit(RLIMIT_SIGPENDING, &limit), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = limit.rlim_max};
+    ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &none), 0);
+    struct shares shares = {.least_nice = 100, .caller = pthread_self()};
+    crew_run_gently(2, take_shares, &shares);
+    ck_assert_int_eq(setrlimit(RLIMIT_SIGPENDING, &limit), 0);
+    ck_assert_uint_eq(shares.done, SHARES);
+    ck_assert_uint_eq(shares.given, 0);
 }
 END_TEST
 
@@ -622,6 +707,9 @@ int main(void)
     tcase_add_test(unit.tests, arena_limit);
     tcase_add_test(unit.tests, arena_restored);
     tcase_add_test(unit.tests, crews);
+    tcase_add_test(unit.tests, crews_within_crews);
+    tcase_add_test(unit.tests, crews_go_on_after_giving_way);
+    tcase_add_test(unit.tests, crews_without_timers);
     tcase_add_test(unit.tests, diag_places);
     tcase_add_test(unit.tests, diag_keeps_faults);
     tcase_add_test(unit.tests, diag_long_texts);
