@@ -4,15 +4,18 @@
  *  1. every part is sorted;
  *  2. what the parts need to know of those before them is found: which ancestors of their names
  *     stand there (find_stubs);
- *  3. every part becomes nodes in an arena of its own (zone_nodes.c), which is then put behind
- *     those of the parts before, its refs moved, its stubs replaced (append_part). Parts are put
- *     there in order, one at a time; a part's records are gone before the next one of the same
- *     thread begins, so that records shrink as the image grows;
+ *  3. every part becomes nodes (zone_nodes.c), the first one's in the image, the others' in arenas of
+ *     their own, which are then put behind the parts before, their refs moved, their stubs
+ *     replaced (append_part). Parts are put there in order, one at a time; a part's records are
+ *     gone before the next one of the same thread begins, so that records shrink as the image
+ *     grows;
  *  4. the search tree is laid over all nodes;
  *  5. targets are resolved, which needs the tree: they may come later in the zone than the records
  *     that name them.
  *
- * A small zone is one part, whose arena becomes the image as it is.
+ * A single thread sorts each part just before it makes nodes of it, while its records are in the
+ * caches, and goes on in the image, so that it needs neither stubs nor copies. A small zone is one
+ * part.
  */
 #include "zone/zone_build.h"
 
@@ -294,18 +297,18 @@ static bool copy_nodes(struct zone_builder *b, const struct zone_nodes *part, st
 {
     moving->part = part;
     moving->from = part->nodes[part->stubs];
-    size_t size = part->arena.used - (size_t)moving->from * ARENA_UNIT;
+    size_t size = part->arena->used - (size_t)moving->from * ARENA_UNIT;
     for (size_t i = 0; i < part->stubs; i++) {
-        const struct node *stub = arena_at(&part->arena, part->nodes[i]);
+        const struct node *stub = arena_at(part->arena, part->nodes[i]);
         moving->real[i] = find_node(b, node_key(stub), stub->key_size);
     }
     moving->to = arena_alloc(&b->zone->arena, size);
     if (moving->to == 0) {
         return false;
     }
-    memcpy(arena_at(&b->zone->arena, moving->to), arena_at(&part->arena, moving->from), size);
+    memcpy(arena_at(&b->zone->arena, moving->to), arena_at(part->arena, moving->from), size);
     for (size_t i = 0; i < part->stubs; i++) {
-        const struct node *stub = arena_at(&part->arena, part->nodes[i]);
+        const struct node *stub = arena_at(part->arena, part->nodes[i]);
         if (stub->star != 0) {
             ((struct node *)arena_at(&b->zone->arena, moving->real[i]))->star =
                 move_ref(moving, stub->star);
@@ -350,7 +353,7 @@ static bool append_places(struct zone_builder *b, const struct zone_nodes *part,
     return true;
 }
 
-/* Takes over what a part became; under the lock, in order. The first one's arena is the image's. */
+/* Takes over what a part became; under the lock, in order. */
 static bool append_part(struct zone_builder *b, struct zone_nodes *part)
 {
     b->rrsets += part->rrsets;
@@ -358,10 +361,8 @@ static bool append_part(struct zone_builder *b, struct zone_nodes *part)
     if (!room_for_nodes(b, part->count)) {
         return false;
     }
-    if (part->stubs == 0) {
-        b->zone->arena = part->arena;
-        arena_init(&part->arena);
-        for (size_t i = 0; i < part->count; i++) {
+    if (part->arena == &b->zone->arena) {
+        for (size_t i = part->stubs; i < part->count; i++) {
             note_node(b, part->nodes[i], part->common[i]);
         }
         return append_places(b, part, NULL);
@@ -374,20 +375,48 @@ static bool append_part(struct zone_builder *b, struct zone_nodes *part)
     return append_places(b, part, &moving);
 }
 
-/* Waits until the parts before are appended, then appends this one. */
-static void take_turn(struct zone_builder *b, size_t i, struct zone_nodes *nodes, bool built)
+/* Waits until the parts before are appended, then appends this one, if there is anything of it. */
+static void take_turn(struct zone_builder *b, size_t i, struct zone_nodes *nodes, bool wanted,
+                      bool built)
 {
     pthread_mutex_lock(&b->lock);
     while (b->turn != i) {
         pthread_cond_wait(&b->moved, &b->lock);
     }
     diag_merge(b->diag, nodes->diag);
-    if (!built || (!atomic_load(&b->failed) && nodes->count > 0 && !append_part(b, nodes))) {
+    if (wanted && (!built || (!atomic_load(&b->failed) && !append_part(b, nodes)))) {
         atomic_store(&b->failed, true);
     }
     b->turn++;
     pthread_cond_broadcast(&b->moved);
     pthread_mutex_unlock(&b->lock);
+}
+
+/* Whether one thread builds all parts. */
+static bool is_alone(const struct zone_builder *b)
+{
+    return b->threads == 1 || b->records->parts == 1;
+}
+
+static bool begin_part(struct zone_builder *b, struct zone_nodes *nodes, const struct part *part)
+{
+    if (is_alone(b) ? b->node_count == 0 : part->stub_count == 0) {
+        b->zone->arena = nodes->own;
+        arena_init(&nodes->own);
+        return zone_nodes_begin(nodes, &b->zone->arena, NULL, 0);
+    }
+    if (is_alone(b)) {
+        zone_nodes_go_on(nodes);
+        return true;
+    }
+    return zone_nodes_begin(nodes, &nodes->own, part->stubs, part->stub_count);
+}
+
+static bool build_part(struct zone_builder *b, struct zone_nodes *nodes, size_t i)
+{
+    struct part *part = &b->parts[i];
+    return (part->items != NULL || sort_part(b, &b->records->part[i], part)) &&
+           begin_part(b, nodes, part) && zone_nodes_add(nodes, part->items, part->owners);
 }
 
 static void build_parts_in(struct zone_builder *b, struct zone_nodes *nodes)
@@ -399,17 +428,13 @@ static void build_parts_in(struct zone_builder *b, struct zone_nodes *nodes)
     size_t i;
     while ((i = atomic_fetch_add(&b->next, 1)) < b->records->parts) {
         struct part *part = &b->parts[i];
-        bool built = true;
-        nodes->count = 0;
-        if (part->owners > 0 && !atomic_load(&b->failed)) {
-            built = zone_nodes_begin(nodes, part->stubs, part->stub_count) &&
-                    zone_nodes_add(nodes, part->items, part->owners);
-        }
+        bool wanted = b->records->part[i].owners > 0 && !atomic_load(&b->failed);
+        bool built = wanted && build_part(b, nodes, i);
         free_items(b, part->items);
         free(part->stubs);
         *part = (struct part){0};
         records_drop(b->records, i);
-        take_turn(b, i, nodes, built);
+        take_turn(b, i, nodes, wanted, built);
     }
     pthread_mutex_lock(&b->lock);
     b->records_kept += nodes->group.records_kept;
@@ -564,7 +589,7 @@ static bool finish(struct zone_builder *b)
         return false;
     }
     struct arena *arena = &b->zone->arena;
-    int error = b->parts == &b->only ? arena_seal_apart(arena, &b->work.arena) : arena_seal(arena);
+    int error = b->parts == &b->only ? arena_seal_apart(arena, &b->work.own) : arena_seal(arena);
     if (error != RR_OK) {
         return false;
     }
@@ -579,8 +604,12 @@ static int run(struct zone_builder *b)
     if (b->parts == NULL) {
         return RR_ENOMEM;
     }
-    run_crew(b, parts, sort_parts);
-    if (atomic_load(&b->failed) || !find_stubs(b)) {
+    if (!is_alone(b)) {
+        run_crew(b, parts, sort_parts);
+    } else if (!sort_part(b, &b->records->part[0], &b->parts[0])) {
+        return RR_ENOMEM;
+    }
+    if (atomic_load(&b->failed) || (!is_alone(b) && !find_stubs(b))) {
         return RR_ENOMEM;
     }
     check_apex(b);

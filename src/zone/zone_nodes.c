@@ -12,7 +12,7 @@
 
 static const struct node *node_at(const struct zone_nodes *b, arena_ref ref)
 {
-    return arena_at(&b->arena, ref);
+    return arena_at(b->arena, ref);
 }
 
 static bool remember_node(struct zone_nodes *b, arena_ref ref, uint16_t common)
@@ -101,7 +101,7 @@ static bool emit_node(struct zone_nodes *b, const struct node_content *content, 
     }
     size_t rrsets_at = (head + relative + ARENA_UNIT - 1) & ~(size_t)(ARENA_UNIT - 1);
     uint16_t common = common_with_last(b, content->key, content->key_size);
-    arena_ref ref = arena_alloc(&b->arena, rrsets_at + b->group.built.body.size);
+    arena_ref ref = arena_alloc(b->arena, rrsets_at + b->group.built.body.size);
     if (ref == 0 || !remember_node(b, ref, common)) {
         return false;
     }
@@ -109,10 +109,10 @@ static bool emit_node(struct zone_nodes *b, const struct node_content *content, 
     uint8_t flags = (uint8_t)(content->flags | (content->cased_name != NULL ? NODE_CASE : 0));
     if (is_wildcard_label(b, content->key, content->key_size)) {
         flags |= NODE_WILDCARD;
-        ((struct node *)arena_at(&b->arena, b->path[b->depth - 1].ref))->star = ref;
+        ((struct node *)arena_at(b->arena, b->path[b->depth - 1].ref))->star = ref;
     }
     flags = inherit(b, flags, has_ns, ref, &open.cut, &open.dname);
-    struct node *node = arena_at(&b->arena, ref);
+    struct node *node = arena_at(b->arena, ref);
     *node = (struct node){
         .parent = b->depth > 0 ? b->path[b->depth - 1].ref : 0,
         .cut = open.cut,
@@ -317,16 +317,18 @@ bool zone_nodes_add(struct zone_nodes *b, const struct sort_item *items, size_t 
     return true;
 }
 
-bool zone_nodes_begin(struct zone_nodes *b, const struct zone_stub *stubs, size_t count)
+bool zone_nodes_begin(struct zone_nodes *b, struct arena *arena, const struct zone_stub *stubs,
+                      size_t count)
 {
-    arena_reset(&b->arena);
+    arena_reset(arena);
+    b->arena = arena;
     b->count = 0;
     b->depth = 0;
     b->places.size = 0;
     b->group.built.body.size = 0;
     b->stubs = count;
     if (count == 0) {
-        return arena_alloc(&b->arena, sizeof(struct zone_head)) != 0;
+        return arena_alloc(arena, sizeof(struct zone_head)) != 0;
     }
     for (size_t i = 0; i < count; i++) {
         uint8_t name[NAME_MAX_OCTETS];
@@ -344,9 +346,16 @@ bool zone_nodes_begin(struct zone_nodes *b, const struct zone_stub *stubs, size_
     return true;
 }
 
+void zone_nodes_go_on(struct zone_nodes *b)
+{
+    b->nodes[0] = b->nodes[b->count - 1];
+    b->count = b->stubs = 1;
+    b->places.size = 0;
+}
+
 void zone_nodes_free(struct zone_nodes *b)
 {
-    arena_free(&b->arena);
+    arena_free(&b->own);
     free(b->nodes);
     free(b->common);
     free(b->places.data);

@@ -1,5 +1,5 @@
 /*
- * The owners of one part, sorted -> nodes in an arena of the part's own.
+ * The owners of one part, sorted -> nodes in an arena.
  *
  * What a node inherits (parent, cut, occlusion) is known when it is written, because ancestors come
  * first; names that exist only because something is below them (empty non-terminals) are written
@@ -39,7 +39,8 @@ struct open_node {
 struct zone_nodes {
     const struct records *records;
     struct diag *diag;
-    struct arena arena;
+    struct arena *arena; /* the part's */
+    struct arena own;    /* room for parts that have none elsewhere */
 
     arena_ref *nodes; /* in order, the stubs first */
     uint16_t *common; /* symbols shared with the node before */
@@ -54,9 +55,15 @@ struct zone_nodes {
     uint64_t rrsets;
 };
 
-/* Begins a part below these ancestors, outermost first; with none it begins with the zone's apex,
- * and room for a struct zone_head is left before it, at ref 1. False: no memory. */
-bool zone_nodes_begin(struct zone_nodes *nodes, const struct zone_stub *stubs, size_t count);
+/* Begins a part, in an arena that is emptied, below these ancestors, outermost first; with none it
+ * begins with the zone's apex, and room for a struct zone_head is left before it, at ref 1. False:
+ * no memory. */
+bool zone_nodes_begin(struct zone_nodes *nodes, struct arena *arena, const struct zone_stub *stubs,
+                      size_t count);
+
+/* Begins the part behind the last one, in the same arena: that one's last node stands for all the
+ * nodes before, as the only stub. */
+void zone_nodes_go_on(struct zone_nodes *nodes);
 
 /* Writes the nodes for count sorted owners. Faults and warnings go to diag. False: no memory. */
 bool zone_nodes_add(struct zone_nodes *nodes, const struct sort_item *items, size_t count);
