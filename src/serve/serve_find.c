@@ -58,7 +58,8 @@ static void route_all(const struct world *world, struct slot *const *asking,
 void serve_locate_all(struct serve *s, const struct world *world,
                       const struct serve_request *requests, size_t count)
 {
-    const struct key *keys[SERVE_BATCH] = {NULL};
+    const struct key *keys[SERVE_BATCH];
+    keys[0] = NULL; /* else the compiler takes them for unset where none is asked for */
     struct slot *asking[SERVE_BATCH];
     const struct sockaddr *peers[SERVE_BATCH];
     uint32_t positions[SERVE_BATCH];

@@ -25,14 +25,14 @@ step(const struct radix_entry *entries, const struct radix_entry *e, const uint8
     return &entries[e->value + index];
 }
 
-static inline __attribute__((always_inline)) uint32_t
+static inline __attribute__((always_inline)) const struct radix_entry *
 search(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
 {
     const struct radix_entry *e = entries;
     while (!radix_is_leaf(e)) {
         e = step(entries, e, symbols, size);
     }
-    return e->value;
+    return e;
 }
 
 /* Searches that have ended leave the list, so that the last long one does not drag all along. */
@@ -41,6 +41,10 @@ static inline __attribute__((always_inline)) void search_many(struct radix_curso
 {
     struct radix_cursor *active[RADIX_MANY_MAX];
     size_t n = 0;
+    if (count == 1 && cursors->at != NULL) { /* none to take turns with */
+        cursors->at = search(cursors->entries, cursors->symbols, cursors->size);
+        return;
+    }
     for (size_t i = 0; i < count; i++) {
         if (cursors[i].at != NULL) {
             active[n++] = &cursors[i];
@@ -64,7 +68,7 @@ static inline __attribute__((always_inline)) void search_many(struct radix_curso
 __attribute__((target("popcnt"))) static uint32_t
 search_popcnt(const struct radix_entry *entries, const uint8_t *symbols, size_t size)
 {
-    return search(entries, symbols, size);
+    return search(entries, symbols, size)->value;
 }
 
 __attribute__((target("popcnt"))) static void search_many_popcnt(struct radix_cursor *cursors,
@@ -81,7 +85,7 @@ uint32_t radix_search(const struct radix_entry *entries, const uint8_t *symbols,
         return search_popcnt(entries, symbols, size);
     }
 #endif
-    return search(entries, symbols, size);
+    return search(entries, symbols, size)->value;
 }
 
 void radix_search_many(struct radix_cursor *cursors, size_t count)

@@ -472,21 +472,25 @@ START_TEST(limits_an_address_among_its_own)
     aid_start(&aid);
     fds[0] = client_from(&aid, "127.0.0.9:0");
     aid_ask_tcp(fds[0], 0);
-    for (uint16_t i = 1; i < 4; i++) {
+    for (uint16_t i = 1; i < 3; i++) {
         fds[i] = client_from(&aid, "127.0.0.8:0");
         aid_ask_tcp(fds[i], i);
     }
-    /* The third of 127.0.0.8 took the place of its first; the older one of another stays. */
-    aid_expect_end(fds[1], false);
+    aid_ask_tcp(fds[1], 4);
+    fds[3] = client_from(&aid, "127.0.0.8:0");
+    aid_ask_tcp(fds[3], 3);
+    /* The third of 127.0.0.8 took the place of the one that had been idle the longest of its own; of
+     * another address one has been so for longer, and stays. */
+    aid_expect_end(fds[2], false);
     ck_assert_uint_eq(aid_count(&aid, COUNTER_tcp_evicted), 1);
     aid_ask_tcp(fds[0], 5);
-    aid_ask_tcp(fds[2], 5);
+    aid_ask_tcp(fds[1], 5);
     aid_ask_tcp(fds[3], 5);
 
     uint8_t octet = 0;
-    aid_send(fds[2], &octet, 1);
+    aid_send(fds[1], &octet, 1);
     aid_send(fds[3], &octet, 1);
-    aid_await(&aid, COUNTER_bytes_received_tcp, 7 * (2 + AID_QUERY) + 2);
+    aid_await(&aid, COUNTER_bytes_received_tcp, 8 * (2 + AID_QUERY) + 2);
     fds[4] = client_from(&aid, "127.0.0.8:0");
     aid_expect_end(fds[4], true);
     ck_assert_uint_eq(aid_count(&aid, COUNTER_tcp_refused), 1);
