@@ -18,6 +18,11 @@ enum {
     /* Octets given back or protected in one call, during which the kernel need not let a worker
      * have the CPU: 50 us. */
     STEP = 512 * 1024,
+    /* From here on a restored arena comes in huge pages where there are any: filling small ones
+     * costs as much as the reading. Those are given back and protected whole: to do so with a part
+     * of one, the kernel would make small ones of it, and each is but one entry to it. */
+    HUGE_FROM = 8 * 1024 * 1024,
+    HUGE_PAGE = 2 * 1024 * 1024,
 };
 
 static const size_t ARENA_MAX = (size_t)UINT32_MAX * ARENA_UNIT;
@@ -31,13 +36,15 @@ void arena_init(struct arena *arena)
 static size_t step_at(const struct arena *arena, size_t at)
 {
     size_t left = arena->capacity - at;
-    return left < STEP ? left : STEP;
+    size_t whole = arena->huge ? HUGE_PAGE : STEP;
+    size_t step = whole - ((uintptr_t)arena->base + at) % whole;
+    return left < step ? left : step;
 }
 
 void arena_free(struct arena *arena)
 {
     if (arena->mapped) {
-        for (size_t at = 0; at < arena->capacity; at += STEP) {
+        for (size_t at = 0; at < arena->capacity; at += step_at(arena, at)) {
             munmap(arena->base + at, step_at(arena, at));
         }
     } else {
@@ -138,6 +145,9 @@ int arena_restore(struct arena *arena, size_t size)
         capacity = (size + PAGE - 1) & ~(size_t)(PAGE - 1);
         arena->base = map_new(capacity);
         arena->mapped = true;
+        if (arena->base != NULL && size >= HUGE_FROM) {
+            arena->huge = madvise(arena->base, capacity, MADV_HUGEPAGE) == 0;
+        }
     } else {
         arena->base = malloc(capacity);
     }
@@ -192,7 +202,7 @@ int arena_seal(struct arena *arena)
         }
         arena->capacity = exact;
     }
-    for (size_t at = 0; at < arena->capacity; at += STEP) {
+    for (size_t at = 0; at < arena->capacity; at += step_at(arena, at)) {
         if (mprotect(arena->base + at, step_at(arena, at), PROT_READ) != 0) {
             return RR_ENOMEM;
         }

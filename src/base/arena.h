@@ -26,6 +26,7 @@ struct arena {
     size_t used;     /* octets, a multiple of ARENA_UNIT */
     size_t capacity; /* octets */
     bool mapped;     /* base is a mapping of its own, not a malloc */
+    bool huge;       /* in huge pages, where there are any */
     bool failed;     /* an allocation failed; all later ones do too */
 };
 

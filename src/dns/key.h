@@ -25,6 +25,7 @@
 enum {
     KEY_SEPARATOR = 0,
     KEY_SYMBOLS = 46,  /* symbols are 0..45 */
+    KEY_BLOCK = 16,    /* symbols looked at at once */
     KEY_MAX = 510,     /* most symbols a 255-octet name can have */
 };
 
@@ -78,6 +79,14 @@ static inline uint64_t key_prefix(const uint8_t *symbols, size_t size, size_t de
  * root after it). Returns its octets, or 0 where symbols are anything but one whole label.
  */
 size_t key_to_label(const uint8_t *symbols, size_t size, uint8_t *label);
+
+/*
+ * The same for a label of octets that have one symbol each, as nearly all have; it is written to
+ * end at `end`, as many octets as there are symbols. False where it is another label or none. Works
+ * in blocks from the end on: KEY_BLOCK octets before the separator must be readable, whatever they
+ * are, and the label's size rounded up to blocks is written.
+ */
+bool key_to_label_before(const uint8_t *symbols, size_t size, uint8_t *end);
 
 /* Length of the longest common beginning of two symbol strings, in symbols. */
 size_t key_common(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size);

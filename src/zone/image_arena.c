@@ -4,7 +4,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -13,9 +12,7 @@
 #include "zone/image_check.h"
 
 enum {
-    PIECE = 1 << 20,     /* still in the cache when it is summed up after it was read */
-    HUGE_FROM = 8 << 20, /* from here on memory comes in huge pages where there are any: filling
-                            small ones costs as much as the reading */
+    PIECE = 1 << 20, /* still in the cache when it is summed up after it was read */
 };
 
 int image_take(const struct image_octets *octets, uint64_t at, void *out, size_t size)
@@ -132,9 +129,6 @@ static int read_arena(const struct image_octets *octets, uint64_t at, size_t thr
     r.sums = pieces > 1 ? malloc(pieces * sizeof *r.sums) : &one;
     if (r.sums == NULL) {
         return RR_ENOMEM;
-    }
-    if (arena->used >= HUGE_FROM) {
-        (void)madvise(arena->base, arena->capacity, MADV_HUGEPAGE);
     }
     threads = threads < pieces ? threads : pieces;
     crew_run(threads, read_pieces, &r);

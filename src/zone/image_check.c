@@ -67,8 +67,9 @@ struct part {
 
     struct place begin, now;
     const struct node *last; /* NULL: the head's */
-    /* The name of the innermost open node in lower case, at the end; ancestors' are its ends. */
-    uint8_t name[NAME_MAX_OCTETS];
+    /* The name of the innermost open node in lower case, at the end; ancestors' are its ends. Room
+     * for a block before it (key_to_label_before). */
+    uint8_t name[KEY_BLOCK + NAME_MAX_OCTETS];
 
     uint64_t nodes, rrsets, records;
     arena_ref *targets; /* nodes with RRsets that have targets */
@@ -154,6 +155,26 @@ static int close_nodes(struct part *c, long common)
     return RR_OK;
 }
 
+/* The label that the node's key has behind its parent's, whatever its octets: extends c->name.
+ * Returns NULL, or what is wrong. */
+static const char *take_label(struct part *c, const struct node *node, const struct node *parent)
+{
+    static const uint8_t root[1];
+    uint8_t label[NAME_MAX_OCTETS];
+    const uint8_t *symbols = node_key(node) + parent->key_size;
+    size_t count = (size_t)node->key_size - parent->key_size;
+    size_t size = key_to_label(symbols, count, label);
+    if (size == 0) {
+        return key_to_name(symbols, count, root, label) > 0 ? "a name whose parent isn't there"
+                                                            : "a key that no name has";
+    }
+    if (node->name_size != parent->name_size + size) { /* so it is at most 255 */
+        return "a name of another size than its key";
+    }
+    memcpy(open_name(c, node->name_size), label, size);
+    return NULL;
+}
+
 /*
  * The key: one label more than the parent's, well formed, after the key before, with which it
  * shares `common` symbols. Extends c->name. An open node's key is a beginning of the key before: so
@@ -173,23 +194,16 @@ static int check_key(struct part *c, const struct node *node, size_t common)
         return broken(c, node, "a name whose parent isn't there");
     }
     const struct node *parent = c->now.path[c->now.depth - 1].node;
-    static const uint8_t root[1];
-    uint8_t label[NAME_MAX_OCTETS];
-    size_t start = parent->key_size;
-    size_t size = key_to_label(key + start, (size_t)node->key_size - start, label);
-    if (size == 0) {
-        bool name = key_to_name(key + start, (size_t)node->key_size - start, root, label) > 0;
-        return broken(c, node, name ? "a name whose parent isn't there" : "a key that no name has");
+    size_t count = (size_t)node->key_size - parent->key_size;
+    /* What is read before a label is the node's own head, or its parent's key. */
+    if (node->name_size != parent->name_size + count ||
+        !key_to_label_before(key + parent->key_size, count, open_name(c, parent->name_size))) {
+        const char *fault = take_label(c, node, parent);
+        if (fault != NULL) {
+            return broken(c, node, fault);
+        }
     }
-    size_t whole = (size_t)parent->name_size + size;
-    if (node->name_size != whole) { /* so it is at most 255 */
-        return broken(c, node, "a name of another size than its key");
-    }
-    if (!after) {
-        return broken(c, node, "names out of order");
-    }
-    memcpy(open_name(c, whole), label, size);
-    return RR_OK;
+    return after ? RR_OK : broken(c, node, "names out of order");
 }
 
 /* Notes that the node has targets to be checked. */

@@ -224,7 +224,7 @@ END_TEST
 
 START_TEST(arena_restored)
 {
-    static const size_t good[] = {8, 64, 65536, 65544, 1000000};
+    static const size_t good[] = {8, 64, 65536, 65544, 1000000, 9000000};
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         struct arena arena;
         arena_init(&arena);

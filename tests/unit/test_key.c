@@ -267,6 +267,48 @@ START_TEST(broken_keys)
 }
 END_TEST
 
+/* Of any symbols, a label written before its end is the label where each octet has one symbol. */
+static void check_label(const uint8_t *symbols, size_t size, struct rng *rng)
+{
+    uint8_t *room = unit_guarded(KEY_BLOCK + size), *out = unit_guarded(5 * KEY_BLOCK);
+    uint8_t label[NAME_MAX_LABEL + 1], *end = out + 5 * KEY_BLOCK;
+    rng_fill(rng, room, KEY_BLOCK);
+    memcpy(room + KEY_BLOCK, symbols, size);
+    bool plain = size > 0 && key_to_label(symbols, size, label) == size;
+    if (key_to_label_before(room + KEY_BLOCK, size, end) != plain ||
+        (plain && memcmp(end - size, label, size) != 0)) {
+        ck_abort_msg("a label of %zu symbols", size);
+    }
+    unit_guarded_free(room, KEY_BLOCK + size);
+    unit_guarded_free(out, 5 * KEY_BLOCK);
+}
+
+START_TEST(labels_before_their_end)
+{
+    struct rng rng = rng_start();
+    uint8_t symbols[NAME_MAX_LABEL + 3];
+    for (size_t size = 0; size <= sizeof symbols; size++) {
+        memset(symbols, 17, sizeof symbols);
+        check_label(symbols, size, &rng);
+        if (size > 0) {
+            symbols[size - 1] = KEY_SEPARATOR;
+        }
+        check_label(symbols, size, &rng);
+        for (size_t at = 0; at + 1 < size; at++) {
+            for (unsigned symbol = 0; symbol < 256; symbol += 1 + rng_below(&rng, 8)) {
+                symbols[at] = (uint8_t)symbol;
+                check_label(symbols, size, &rng);
+            }
+            symbols[at] = (uint8_t)(17 + at % 26);
+        }
+    }
+    for (unsigned symbol = 0; symbol < 256; symbol++) {
+        const uint8_t one[2] = {(uint8_t)symbol, KEY_SEPARATOR};
+        check_label(one, sizeof one, &rng);
+    }
+}
+END_TEST
+
 /* With a suffix the whole may become too long: 255 octets are a name, 256 are none. */
 START_TEST(too_long_with_suffix)
 {
@@ -301,6 +343,7 @@ int main(void)
     tcase_add_test(unit.tests, random_many);
     tcase_add_test(unit.tests, longest_key);
     tcase_add_test(unit.tests, broken_keys);
+    tcase_add_test(unit.tests, labels_before_their_end);
     tcase_add_test(unit.tests, too_long_with_suffix);
     return unit_end(&unit);
 }
