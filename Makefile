@@ -180,11 +180,13 @@ bench:
 	@$(MAKE) $(PARALLEL) all bench-programs
 	@tests/bench/run $(B)
 
+# A file at a time, so that all processors have some.
 lint:
 	@tools/install-deps lint
-	cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr \
+	cppcheck --quiet -j$$(nproc) --std=c11 --enable=warning,performance,portability --inline-suppr \
 	    --suppress=missingIncludeSystem --error-exitcode=1 -D_GNU_SOURCE -Isrc src
-	clang-tidy --quiet --config-file=tools/clang-tidy.yaml $(SOURCES) -- \
+	printf '%s\n' $(SOURCES) | xargs -P$$(nproc) -I{} clang-tidy --quiet \
+	    --config-file=tools/clang-tidy.yaml {} -- \
 	    -std=c11 -D_GNU_SOURCE -Isrc $(call pkg,--cflags $(MODULES))
 
 format:

@@ -265,6 +265,7 @@ static void give(struct answer *a, struct plan_item *item, const uint8_t *run)
     a->plan.size += size;
 }
 
+/* The signatures go to run later. NOLINTNEXTLINE(readability-non-const-parameter) */
 static void request(struct answer *a, const struct sign_what *what, uint32_t item, uint8_t *run)
 {
     struct sign_request *request = scratch_back(a->scratch, sizeof *request);

@@ -71,7 +71,7 @@ void diag_add(struct diag *diag, enum diag_severity severity, const char *file, 
     if (copy == NULL) {
         return;
     }
-    diag->entries[diag->kept++] = (struct diag_entry){severity, copy};
+    diag->entries[diag->kept++] = (struct diag_entry){.severity = severity, .text = copy};
 }
 
 void diag_merge(struct diag *diag, struct diag *from)

@@ -167,7 +167,7 @@ void config_take_policies(struct walk *walk, const json_t *value, size_t line)
         walk->no_memory = true;
         return;
     }
-    json_object_foreach ((json_t *)(uintptr_t)value, name, policy) {
+    json_object_foreach ((json_t *)value, name, policy) {
         const char *keys = json_string_value(json_object_get(policy, "keys"));
         struct dnssec_policy *stored = &config->policy[config->policies++];
         *stored = read_policy(policy);

@@ -370,7 +370,7 @@ static void take_upstreams(struct walk *walk, const json_t *value, size_t line)
         walk->no_memory = true;
         return;
     }
-    json_object_foreach ((json_t *)(uintptr_t)value, name, group) {
+    json_object_foreach ((json_t *)value, name, group) {
         walk->no_memory |= !read_group(name, group, &proxy->group[proxy->groups++]);
     }
 }

@@ -31,7 +31,7 @@ void image_name_zone(const struct image_hash *hash, char name[static IMAGE_NAME_
     for (size_t i = 0; i < sizeof hash->octets; i++) {
         out += sprintf(out, "%02x", hash->octets[i]);
     }
-    strcpy(out, ".image");
+    memcpy(out, ".image", sizeof ".image");
 }
 
 bool image_name_read(const char *name, unsigned *shard, bool *large)

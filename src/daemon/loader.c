@@ -192,6 +192,7 @@ static bool is_news(const struct loader *loader, const struct loader_result *res
                     const struct loader_plan *plan, const struct settings *settings)
 {
     return loader->world == NULL || result->loaded > 0 || !plan->same_names || is_resigned(plan) ||
+           /* NOLINTNEXTLINE(bugprone-suspicious-memory-comparison) */
            memcmp(&loader->world->settings, settings, sizeof *settings) != 0;
 }
 

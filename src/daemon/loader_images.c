@@ -383,6 +383,7 @@ static int find_files(struct loading *loading)
     }
     int error = RR_OK;
     const struct dirent *entry;
+    /* Every one is in a list. NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
     while (error == RR_OK && (entry = readdir(stream)) != NULL) {
         unsigned shard;
         bool large;

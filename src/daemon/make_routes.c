@@ -102,13 +102,13 @@ static bool copy_group(struct upstream_group *to, const struct upstream_group *f
 {
     void *probe_name = NULL;
     *to = *from;
-    to->name = NULL;
+    to->name = strdup(from->name);
     to->server = NULL;
     to->servers = 0;
     to->probe_name = NULL;
     to->trust = from->trust != NULL ? tls_trust_ref(from->trust) : NULL;
-    bool ok = copy_text(&to->name, from->name) &&
-              copy_octets(&probe_name, from->probe_name, name_size(from->probe_name));
+    bool ok =
+        to->name != NULL && copy_octets(&probe_name, from->probe_name, name_size(from->probe_name));
     to->probe_name = probe_name;
     return ok && copy_servers(to, from);
 }

@@ -163,7 +163,7 @@ static struct raw_record read_record(struct wire_reader *r)
             break;
         }
     }
-    record.root = r->pos == start + 1 && r->data[start] == 0;
+    record.root = r->pos == start + 1 && !r->failed; /* nothing but the octet that ends it */
     record.type = wire_read_u16(r);
     record.class = wire_read_u16(r);
     record.ttl = wire_read_u32(r);

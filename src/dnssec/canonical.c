@@ -146,7 +146,7 @@ int canonical_rrset(struct canonical *c, const struct rrset *rrset, const uint8_
 {
     size_t owner_size = name_size(owner);
     size_t most = most_octets(rrset, owner_size);
-    if (!reserve(c, rrset->count > 1 ? 2 * most : most)) {
+    if (!reserve(c, rrset->count == 1 ? most : 2 * most)) {
         return RR_ENOMEM;
     }
     if (rrset->count == 1) {

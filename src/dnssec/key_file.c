@@ -111,7 +111,8 @@ void keyfile_time_format(int64_t time, char *text)
     struct tm tm;
     if (gmtime_r(&seconds, &tm) == NULL ||
         strftime(text, KEYFILE_TIME_MAX, "%Y%m%d%H%M%S", &tm) == 0) {
-        strcpy(text, "99991231235959"); /* behind the year 9999, which the format ends with */
+        /* Behind the year 9999, which the format ends with. */
+        memcpy(text, "99991231235959", KEYFILE_TIME_MAX);
     }
 }
 

@@ -103,6 +103,14 @@ static size_t lower_bound(const struct names *names, const char *text)
     return low;
 }
 
+/* The name that is this text; NULL: there is none. */
+static const char *find_name(const struct names *names, const char *text)
+{
+    size_t index = lower_bound(names, text);
+    bool found = index < names->count && strcmp(names->name[index], text) == 0;
+    return found ? names->name[index] : NULL;
+}
+
 /* Takes a file's name to where it belongs, if it is of a key: 0 or RR_ENOMEM. */
 static int take_name(struct keyset_directory *directory, const char *name)
 {
@@ -126,8 +134,7 @@ static int find_leftover(struct keyset_directory *directory)
         const char *name = directory->privates.name[i];
         char key[NAME_MAX + 1];
         snprintf(key, sizeof key, "%.*skey", (int)(strlen(name) - strlen("private")), name);
-        size_t index = lower_bound(&directory->files, key);
-        if (index == directory->files.count || strcmp(directory->files.name[index], key) != 0) {
+        if (find_name(&directory->files, key) == NULL) {
             error = add_name(&directory->leftover, name);
         }
     }
@@ -226,11 +233,8 @@ static const char *offline_file(const struct keyset_directory *directory, const 
 {
     char name[KEYFILE_NAME_MAX + 8];
     size_t length = keyfile_prefix(zone, name);
-    strcpy(name + length, "dnskey"); /* behind the zone's final dot */
-    const struct names *files = &directory->files;
-    size_t index = lower_bound(files, name);
-    bool found = index < files->count && strcmp(files->name[index], name) == 0;
-    return found ? files->name[index] : NULL;
+    memcpy(name + length, "dnskey", sizeof "dnskey"); /* behind the zone's final dot */
+    return find_name(&directory->files, name);
 }
 
 /* ---- What files look like ---- */

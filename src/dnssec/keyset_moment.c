@@ -160,6 +160,7 @@ static bool is_signalled(const struct dnskey *key, enum keyset_state state, int6
 static void fill_lists(const struct keyset *keyset, int64_t time, struct keyset_moment *moment)
 {
     if (moment->offline) {
+        /* What is used is there. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
         moment->dnskey = keyset->offline->dnskey;
         return;
     }
@@ -193,12 +194,10 @@ static int64_t next_event(const struct keyset *keyset, int64_t time)
 void keyset_at(const struct keyset *keyset, int64_t time, struct keyset_moment *moment)
 {
     memset(moment, 0, sizeof *moment);
-    moment->next = next_event(keyset, time);
-    if (keyset->offline != NULL) {
-        int64_t next;
-        moment->offline = keyset_offline_valid(keyset->offline, time, &next);
-        moment->next = next < moment->next ? next : moment->next;
-    }
+    int64_t keys = next_event(keyset, time), offline = INT64_MAX;
+    moment->offline =
+        keyset->offline != NULL && keyset_offline_valid(keyset->offline, time, &offline);
+    moment->next = keys < offline ? keys : offline;
     for (size_t i = 0; i < keyset->count; i++) {
         enum keyset_state state = keyset_state(&keyset->key[i], time);
         moment->state[i] = moment->offline ? offline_state(keyset, i, state) : state;
@@ -255,6 +254,7 @@ static void warn_of_key(const struct keyset *keyset, int64_t time,
     enum keyset_state state = keyset_state(key, time);
     if (moment->offline) {
         if (is_published(state) && !is_published(moment->state[index])) {
+            /* What is used is there. NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
             diag_warn(diag, keyset->offline->path, 0,
                       "the key %u of zone %s is due by its times, and not in it", key->tag, zone);
         }

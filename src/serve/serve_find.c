@@ -143,14 +143,16 @@ void serve_search_all(struct serve *s, const struct world *world, size_t count,
     }
     radix_search_many(cursors, count);
     for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL) {
-            __builtin_prefetch(zone_at(s->slots[i].zone, cursors[i].at->value));
+        const struct zone *zone = s->slots[i].zone;
+        if (zone != NULL) {
+            __builtin_prefetch(zone_at(zone, cursors[i].at->value));
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL) {
-            zone_match_leaf(s->slots[i].zone, cursors[i].symbols, cursors[i].size,
-                            cursors[i].at->value, &matches[i]);
+        const struct zone *zone = s->slots[i].zone;
+        if (zone != NULL) {
+            zone_match_leaf(zone, cursors[i].symbols, cursors[i].size, cursors[i].at->value,
+                            &matches[i]);
             const struct node *node = match_source(&matches[i]);
             if (node != NULL) {
                 prefetch_rrsets(node);
@@ -158,8 +160,9 @@ void serve_search_all(struct serve *s, const struct world *world, size_t count,
         }
     }
     for (size_t i = 0; i < count; i++) {
-        if (cursors[i].at != NULL && matches[i].cut != NULL) {
-            prefetch_glue(s->slots[i].zone, matches[i].cut);
+        const struct zone *zone = s->slots[i].zone;
+        if (zone != NULL && matches[i].cut != NULL) {
+            prefetch_glue(zone, matches[i].cut);
         }
     }
 }

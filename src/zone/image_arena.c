@@ -123,10 +123,9 @@ static void read_pieces(void *context)
 static int read_arena(const struct image_octets *octets, uint64_t at, size_t threads,
                       struct arena *arena, uint8_t sum[16])
 {
-    XXH128_canonical_t one;
     size_t pieces = pieces_of(arena->used);
     struct reading r = {.octets = octets, .at = at, .arena = arena, .size = arena->used};
-    r.sums = pieces > 1 ? malloc(pieces * sizeof *r.sums) : &one;
+    r.sums = malloc(pieces * sizeof *r.sums);
     if (r.sums == NULL) {
         return RR_ENOMEM;
     }
@@ -137,9 +136,7 @@ static int read_arena(const struct image_octets *octets, uint64_t at, size_t thr
     for (size_t piece = 0; piece < pieces && error == RR_OK; piece++) {
         sum_add(sum, &r.sums[piece]);
     }
-    if (r.sums != &one) {
-        free(r.sums);
-    }
+    free(r.sums);
     errno = atomic_load(&r.reason);
     return error;
 }

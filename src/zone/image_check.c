@@ -414,7 +414,8 @@ static bool are_ancestors(const struct check *c, const struct node *const *up, s
                           const uint8_t *name, size_t size)
 {
     for (size_t i = 0; i < depth; i++) {
-        if (up[i]->name_size != size || memcmp(node_key(up[i]), node_key(up[0]), up[i]->key_size)) {
+        if (up[i]->name_size != size ||
+            memcmp(node_key(up[i]), node_key(up[0]), up[i]->key_size) != 0) {
             return false;
         }
         if (i + 1 < depth) {
@@ -438,15 +439,16 @@ static bool place_at(struct part *c, arena_ref ref)
     const struct check *check = c->check;
     struct place *place = &c->now;
     const struct node *up[NAME_MAX_LABELS + 1];
+    const struct node *below = NULL;
     size_t depth = 0;
-    for (arena_ref at = ref; at != 0 || depth == 0; at = up[depth - 1]->parent) {
+    for (arena_ref at = ref; at != 0 || depth == 0; at = below->parent) {
         const struct node *node = arena_at(&check->zone->arena, at);
         if (depth == NAME_MAX_LABELS + 1 || !is_inside(check, at, sizeof *node) ||
             !is_inside(check, at, sizeof *node + node->key_size) ||
-            (depth > 0 && node->key_size >= up[depth - 1]->key_size)) {
+            (below != NULL && node->key_size >= below->key_size)) {
             return false;
         }
-        up[depth++] = node;
+        up[depth++] = below = node;
     }
     uint8_t name[NAME_MAX_OCTETS];
     size_t size = key_to_name(node_key(up[0]), up[0]->key_size, check->zone->head->apex_name, name);

@@ -160,25 +160,26 @@ static int field_time(struct lexer *lexer, struct wire_writer *out)
     return RR_OK;
 }
 
-/* The type that the current token names. */
-static int read_type(struct lexer *lexer, uint16_t *type)
+/* The type that the current token names. False: it names none, and the fault is told. */
+static bool read_type(struct lexer *lexer, uint16_t *type)
 {
     const struct token *token = &lexer->token;
     if (token->kind != TOKEN_WORD || rrtype_from_text(token->text, token->size, type) != RR_OK) {
-        return lexer_expected(lexer, "a record type");
+        lexer_expected(lexer, "a record type");
+        return false;
     }
     lexer_next(lexer);
-    return RR_OK;
+    return true;
 }
 
 static int field_type(struct lexer *lexer, struct wire_writer *out)
 {
     uint16_t type;
-    int error = read_type(lexer, &type);
-    if (error == RR_OK) {
-        wire_write_u16(out, type);
+    if (!read_type(lexer, &type)) {
+        return RR_EINVAL;
     }
-    return error;
+    wire_write_u16(out, type);
+    return RR_OK;
 }
 
 static int field_ipv4(struct lexer *lexer, struct wire_writer *out)
@@ -309,9 +310,8 @@ static int field_bitmap(struct lexer *lexer, struct wire_writer *out)
     uint8_t sizes[256] = {0};
     while (lexer->token.kind != TOKEN_END) {
         uint16_t type;
-        int error = read_type(lexer, &type);
-        if (error != RR_OK) {
-            return error;
+        if (!read_type(lexer, &type)) {
+            return RR_EINVAL;
         }
         unsigned window = type >> 8, octet = (type & 0xffu) / 8;
         if (sizes[window] == 0) {

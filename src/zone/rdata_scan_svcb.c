@@ -89,7 +89,7 @@ static const char *value_mandatory(struct slice list, struct wire_writer *out)
  */
 static const char *value_alpn(struct slice text, struct wire_writer *out)
 {
-    uint8_t *length = wire_write_room(out, 1);
+    wire_write_u8(out, 0); /* the first one's length, to be */
     size_t at = out->pos;
     if (scan_unescape(text.text, text.size, out) != RR_OK) {
         return "alpn: a bad escape";
@@ -97,7 +97,7 @@ static const char *value_alpn(struct slice text, struct wire_writer *out)
     if (out->failed) {
         return NULL;
     }
-    uint8_t *to = length + 1;
+    uint8_t *length = out->data + at - 1, *to = length + 1;
     for (; at <= out->pos; at++) {
         if (at == out->pos || out->data[at] == ',') {
             if (to - length - 1 > 255) {
@@ -198,13 +198,14 @@ static void sort_in(struct wire_writer *out, size_t start, size_t at)
 
 /*
  * Splits the current token at "=". A quoted value is a token of its own that follows without a
- * blank; the lexer then stands on it, else still on the word.
+ * blank; the lexer then stands on it, else still on the word. False: a fault, which is told.
  */
-static int split_parameter(struct lexer *lexer, struct slice *name, struct slice *value)
+static bool split_parameter(struct lexer *lexer, struct slice *name, struct slice *value)
 {
     struct token word = lexer->token;
     if (word.kind != TOKEN_WORD) {
-        return lexer_expected(lexer, "a service parameter");
+        lexer_expected(lexer, "a service parameter");
+        return false;
     }
     const char *end = word.text + word.size;
     const char *equals = memchr(word.text, '=', word.size);
@@ -215,20 +216,19 @@ static int split_parameter(struct lexer *lexer, struct slice *name, struct slice
     if (equals != NULL && value->size == 0 && *end == '"') {
         lexer_next(lexer);
         if (lexer->token.kind != TOKEN_QUOTED) {
-            return RR_EINVAL; /* the quote has no end: told already */
+            return false; /* the quote has no end: told already */
         }
         value->text = lexer->token.text;
         value->size = lexer->token.size;
     }
-    return RR_OK;
+    return true;
 }
 
 static int read_parameter(struct lexer *lexer, struct wire_writer *out, size_t start)
 {
-    struct slice name = {0}, value = {0};
-    int error = split_parameter(lexer, &name, &value);
-    if (error != RR_OK) {
-        return error;
+    struct slice name, value;
+    if (!split_parameter(lexer, &name, &value)) {
+        return RR_EINVAL;
     }
     uint16_t key;
     bool by_number;

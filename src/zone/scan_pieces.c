@@ -175,18 +175,17 @@ static bool read_body(struct scan *scan, const struct scan_blocks *blocks, size_
 static bool try_blocks(struct scan *scan, const struct scan_file *file,
                        const struct scan_blocks *blocks, size_t threads)
 {
-    const struct scan before = *scan;
     struct diag diag = {0};
-    scan->diag = &diag;
-    bool good = read_head(scan, file, blocks) && read_body(scan, blocks, threads) &&
+    struct scan trial = *scan;
+    trial.diag = &diag;
+    bool good = read_head(&trial, file, blocks) && read_body(&trial, blocks, threads) &&
                 diag.faults == 0;
     if (good) {
-        diag_merge(before.diag, &diag);
+        diag_merge(scan->diag, &diag);
     } else {
         records_clear(scan->records);
     }
     diag_clear(&diag);
-    *scan = before;
     return good;
 }
 

@@ -236,11 +236,17 @@ static bool room_for_nodes(struct zone_builder *b, size_t more)
     }
     size_t room = b->node_count + more > 2 * b->node_room ? b->node_count + more : 2 * b->node_room;
     arena_ref *nodes = realloc(b->nodes, room * sizeof *nodes);
-    b->nodes = nodes != NULL ? nodes : b->nodes;
+    if (nodes != NULL) {
+        b->nodes = nodes;
+    }
     uint16_t *common = realloc(b->common, room * sizeof *common);
-    b->common = common != NULL ? common : b->common;
+    if (common != NULL) {
+        b->common = common;
+    }
     uint64_t *ahead = realloc(b->ahead, room * sizeof *ahead);
-    b->ahead = ahead != NULL ? ahead : b->ahead;
+    if (ahead != NULL) {
+        b->ahead = ahead;
+    }
     if (nodes == NULL || common == NULL || ahead == NULL) {
         return false;
     }
@@ -293,10 +299,9 @@ static arena_ref move_ref(const struct moving *moving, arena_ref ref)
 }
 
 /* Copies the part's nodes behind those there are. */
-static bool copy_nodes(struct zone_builder *b, const struct zone_nodes *part, struct moving *moving)
+static bool copy_nodes(struct zone_builder *b, struct moving *moving)
 {
-    moving->part = part;
-    moving->from = part->nodes[part->stubs];
+    const struct zone_nodes *part = moving->part;
     size_t size = part->arena->used - (size_t)moving->from * ARENA_UNIT;
     for (size_t i = 0; i < part->stubs; i++) {
         const struct node *stub = arena_at(part->arena, part->nodes[i]);
@@ -367,8 +372,8 @@ static bool append_part(struct zone_builder *b, struct zone_nodes *part)
         }
         return append_places(b, part, NULL);
     }
-    struct moving moving;
-    if (!copy_nodes(b, part, &moving)) {
+    struct moving moving = {.part = part, .from = part->nodes[part->stubs]};
+    if (!copy_nodes(b, &moving)) {
         return false;
     }
     move_nodes(b, &moving);
@@ -436,6 +441,7 @@ static void build_parts_in(struct zone_builder *b, struct zone_nodes *nodes)
         records_drop(b->records, i);
         take_turn(b, i, nodes, wanted, built);
     }
+    nodes->diag = nodes->group.diag = NULL;
     pthread_mutex_lock(&b->lock);
     b->records_kept += nodes->group.records_kept;
     pthread_mutex_unlock(&b->lock);

@@ -112,7 +112,7 @@ static size_t resolve_node(const struct targets *t, struct node *node,
     size_t done = 0;
     const struct rrset *rrset = node_first_rrset(node);
     for (unsigned s = 0; s < node->rrsets; s++, rrset = rrset_next(rrset)) {
-        struct rrset_target *entries = (struct rrset_target *)(uintptr_t)rrset_targets(rrset);
+        struct rrset_target *entries = (struct rrset_target *)rrset_targets(rrset);
         for (unsigned i = 0; i < rrset->targets; i++) {
             bool self = (entries[i].flags & TARGET_SELF) != 0;
             if (!self) {
