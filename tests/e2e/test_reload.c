@@ -1,8 +1,12 @@
 /*
  * Reloads: what changes, what stays, what the operator is told, and that nobody who asks notices.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -631,6 +635,46 @@ START_TEST(a_thousand_reloads)
 }
 END_TEST
 
+/* How many of the server's workers have the scheduling policy. For any thread. */
+static unsigned workers_with(int policy)
+{
+    char path[64];
+    unsigned count = 0;
+    snprintf(path, sizeof path, "/proc/%d/task", (int)server.pid);
+    DIR *tasks = opendir(path);
+    ck_assert_ptr_nonnull(tasks);
+    for (const struct dirent *task; (task = readdir(tasks)) != NULL;) {
+        int tid = atoi(task->d_name);
+        char name[32] = "";
+        snprintf(path, sizeof path, "/proc/%d/task/%d/comm", (int)server.pid, tid);
+        FILE *comm = fopen(path, "r");
+        if (comm != NULL) {
+            (void)!fgets(name, sizeof name, comm);
+            fclose(comm);
+        }
+        count += strncmp(name, "worker-", 7) == 0 && sched_getscheduler(tid) == policy;
+    }
+    closedir(tasks);
+    return count;
+}
+
+struct policy_watch {
+    pthread_t thread;
+    atomic_bool end;
+    unsigned most; /* workers that were SCHED_BATCH at a time */
+};
+
+static void *watch_policy(void *context)
+{
+    struct policy_watch *watch = context;
+    while (!atomic_load(&watch->end)) {
+        unsigned batch = workers_with(SCHED_BATCH);
+        watch->most = batch > watch->most ? batch : watch->most;
+        usleep(2000);
+    }
+    return NULL;
+}
+
 /* Two names with a record each make a million records. */
 START_TEST(a_million_records)
 {
@@ -641,6 +685,8 @@ START_TEST(a_million_records)
     ck_assert_str_eq(zone_value("load.test", "records"), format_text("%u", 2 * names + 3));
     struct load *load = load_begin("127.0.0.1", server.port, names);
     load_await(load, 1000);
+    struct policy_watch watch = {0};
+    ck_assert_int_eq(pthread_create(&watch.thread, NULL, watch_policy, &watch), 0);
     for (unsigned generation = 2; generation <= 4; generation++) {
         load_write_zone(path, generation, names);
         uint64_t before = load_answered(load);
@@ -654,6 +700,13 @@ START_TEST(a_million_records)
         ck_assert_msg(load_answered(load) > before, "nothing was answered during the reload");
         load_await(load, 1000);
     }
+    atomic_store(&watch.end, true);
+    pthread_join(watch.thread, NULL);
+    ck_assert_uint_gt(watch.most, 0); /* they let the loader be while it gives way, */
+    for (int i = 0; i < 500 && workers_with(SCHED_BATCH) > 0; i++) {
+        expect_version("example.test", 1);
+    }
+    ck_assert_uint_eq(workers_with(SCHED_BATCH), 0); /* and no longer */
     uint64_t answered = load_end(load);
     ck_assert_uint_gt(answered, 4000);
     ck_assert_str_eq(zone_value("load.test", "serial"), "4");
