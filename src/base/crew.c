@@ -12,7 +12,9 @@
  * what they were owed.
  *
  * A span is ended by a timer of the thread's own, whose signal has it call sched_yield(). Where
- * nobody waits that costs 4 us.
+ * nobody waits that costs 4 us. The kernel is told that a span is the thread's slice: Linux 6.18
+ * charges one that yields for all of its slice, and beside a flood, where a loader lives on its
+ * tenth of the CPU, the reload took 33 s instead of 17 s with the usual slice of 1.4 ms.
  */
 #include "base/crew.h"
 
@@ -21,9 +23,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 #ifndef sigev_notify_thread_id
 #define sigev_notify_thread_id _sigev_un._tid
@@ -32,8 +38,19 @@
 enum {
     CREW_MAX = 256,
     GENTLE_NICE = 10,
+    NICE_MOST = 19,
     SPAN_NS = 200000,
+    SPAN_MOST_NS = 1000000,
     SPAN_SIGNAL = SIGURG, /* ignored where nobody asked for it, and nothing of ours does else */
+};
+
+/* The kernel's struct sched_attr, whose header does not go together with <sched.h>. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
 };
 
 struct crew {
@@ -45,6 +62,7 @@ static atomic_uint giving_way; /* gentle threads that do */
 static atomic_uint stubborn;   /* those that can't, having no timer */
 static _Thread_local bool gentle;
 static _Thread_local timer_t span_timer;
+static _Thread_local uint64_t away_before; /* when the span began */
 
 size_t crew_cpus(void)
 {
@@ -61,19 +79,31 @@ bool crew_gives_way(void)
 
 /* ---- Spans ---- */
 
-/* From now on: time in which others had the CPU is none of the next span. */
-static void begin_span(void)
+/* So long the thread has not had the CPU, since a time that is the same for all calls. */
+static uint64_t time_away(void)
 {
-    const struct itimerspec span = {.it_value = {.tv_nsec = SPAN_NS}};
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return clock_now_ns() - (uint64_t)used.tv_sec * 1000000000 - (uint64_t)used.tv_nsec;
+}
+
+/* From now on: time in which others had the CPU is none of the next span. */
+static void begin_span(long ns)
+{
+    const struct itimerspec span = {.it_value = {.tv_nsec = ns}};
+    away_before = time_away();
     timer_settime(span_timer, 0, &span, NULL);
 }
 
+/* Where others kept the CPU for long, as under a flood, the next span is the longer, so that a
+ * tenth of the CPU is ours: the kernel hands it back with its tick at the earliest. */
 static void end_span(int signal)
 {
     int error = errno;
     (void)signal;
     sched_yield();
-    begin_span();
+    uint64_t share = (time_away() - away_before) / 9;
+    begin_span(share < SPAN_NS ? SPAN_NS : share < SPAN_MOST_NS ? (long)share : SPAN_MOST_NS);
     errno = error;
 }
 
@@ -96,7 +126,7 @@ static bool start_spans(void)
     sigemptyset(&set);
     sigaddset(&set, SPAN_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    begin_span();
+    begin_span(SPAN_NS);
     return true;
 }
 
@@ -126,9 +156,15 @@ static void *join_in_spans(void *argument)
 
 static void *join_in_gently(void *argument)
 {
+    int nice = getpriority(PRIO_PROCESS, 0) + GENTLE_NICE;
+    const struct scheduling scheduling = {
+        .size = sizeof scheduling,
+        .policy = SCHED_BATCH,
+        .nice = nice < NICE_MOST ? nice : NICE_MOST,
+        .runtime = SPAN_NS,
+    };
     /* Of this thread alone. Where it is refused the work competes with workers for the CPU. */
-    (void)sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0});
-    (void)setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + GENTLE_NICE);
+    (void)syscall(SYS_sched_setattr, 0, &scheduling, 0);
     return join_in_spans(argument);
 }
 
