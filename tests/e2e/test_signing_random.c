@@ -163,9 +163,9 @@ static const char *plain_answer(const char *name, const char *type)
     bool ends = (asks_cname || asks_dname) && dnames > 0
                     ? count == 1
                     : negative || links < count || (asks_cname && count > 0);
-    /* Nor where a chain comes through one DNAME, which is in the answer once, again. And resolvers
-     * follow not more than some eight links. */
-    ends = ends && (dnames == 0 || links <= 2 * dnames);
+    /* Nor where links lead to a name without data: if that is there only because of names below it,
+     * unbound holds the answer for bogus (delv: "fully validated"). */
+    ends = ends && !(negative && packet.rcode == LDNS_RCODE_NOERROR && links > 0);
     const char *rcode = ends && links <= 8 ? rcode_text(packet.rcode) : NULL;
     if (strcmp(rcode_text(packet.rcode), "YXDOMAIN") == 0) {
         rcode = NULL;
