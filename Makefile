@@ -49,7 +49,7 @@ HARDEN := $(SANITIZER) -fno-sanitize-recover=all -fno-omit-frame-pointer -U_FORT
     $(call try,-Wno-maybe-uninitialized)
 else
 # -O3 makes a query's time in user mode a tenth shorter than -O2, and programs 8 % larger; to
-# optimize programs as a whole saves another 4 to 6 % of a query's instructions, and of a load's.
+# optimize programs as a whole saves another 2 to 6 % of a query's instructions.
 CFLAGS ?= -O3 -g
 ifeq ($(origin LTO),undefined)
 LTO    := $(call try,-flto=auto -ffat-lto-objects)

@@ -277,8 +277,8 @@ static void on_deadline(evutil_socket_t fd, short what, void *context)
 }
 
 /*
- * Threads that load let others in of themselves, after 0.2 ms at most (crew.h). To be let in costs
- * less than to interrupt them for each question. Where the CPU is free it is ours at once either way.
+ * Threads that load let others in of themselves, soon (crew.h). To be let in costs less than to
+ * interrupt them for each question. Where the CPU is free it is ours at once either way.
  */
 static void be_patient_with_loaders(struct worker *worker)
 {
