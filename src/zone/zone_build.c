@@ -4,11 +4,10 @@
  *  1. every part is sorted;
  *  2. what the parts need to know of those before them is found: which ancestors of their names
  *     stand there (find_stubs);
- *  3. every part becomes nodes (zone_nodes.c), the first one's in the image, the others' in arenas of
- *     their own, which are then put behind the parts before, their refs moved, their stubs
- *     replaced (append_part). Parts are put there in order, one at a time; a part's records are
- *     gone before the next one of the same thread begins, so that records shrink as the image
- *     grows;
+ *  3. every part becomes nodes (zone_nodes.c), the first one's in the image, the others' in arenas
+ *     of their own, which are then put behind the parts before (zone_join.c). Parts are put there in
+ *     order, one at a time; a part's records are gone before the next one of the same thread
+ *     begins, so that records shrink as the image grows;
  *  4. the search tree is laid over all nodes;
  *  5. targets are resolved, which needs the tree: they may come later in the zone than the records
  *     that name them.
@@ -32,6 +31,7 @@
 #include "zone/nsec3_chain.h"
 #include "zone/record_sort.h"
 #include "zone/records_list.h"
+#include "zone/zone_join.h"
 #include "zone/zone_nodes.h"
 #include "zone/zone_targets.h"
 
@@ -68,11 +68,7 @@ struct zone_builder {
     pthread_cond_t moved;
     size_t turn; /* part to be appended next; with what follows, under the lock */
 
-    arena_ref *nodes; /* in order */
-    uint16_t *common; /* symbols shared with the node before */
-    uint64_t *ahead;  /* the symbols behind those, as the tree wants them */
-    size_t node_count, node_room;
-    struct bytes places; /* struct target_place */
+    struct zone_join join;     /* the nodes so far */
     struct diag *target_diags; /* one for each turn */
     struct diag only_diag;
     uint64_t rrsets, records_kept;
@@ -214,7 +210,8 @@ static void check_apex(const struct zone_builder *b)
                 !nsec3_params_usable(record->rdata, record->size)) {
                 diag_warn(b->diag, record_file(b->records, owner->file), record->line,
                           "NSEC3PARAM can't be used: not SHA-1 without flags, or more than %u "
-                          "iterations", (unsigned)NSEC3_ITERATIONS_MAX);
+                          "iterations",
+                          (unsigned)NSEC3_ITERATIONS_MAX);
             }
         }
     }
@@ -227,157 +224,14 @@ static void check_apex(const struct zone_builder *b)
     }
 }
 
-/* ---- Putting parts together ---- */
-
-static bool room_for_nodes(struct zone_builder *b, size_t more)
-{
-    if (b->node_room - b->node_count >= more) {
-        return true;
-    }
-    size_t room = b->node_count + more > 2 * b->node_room ? b->node_count + more : 2 * b->node_room;
-    arena_ref *nodes = realloc(b->nodes, room * sizeof *nodes);
-    if (nodes != NULL) {
-        b->nodes = nodes;
-    }
-    uint16_t *common = realloc(b->common, room * sizeof *common);
-    if (common != NULL) {
-        b->common = common;
-    }
-    uint64_t *ahead = realloc(b->ahead, room * sizeof *ahead);
-    if (ahead != NULL) {
-        b->ahead = ahead;
-    }
-    if (nodes == NULL || common == NULL || ahead == NULL) {
-        return false;
-    }
-    b->node_room = room;
-    return true;
-}
-
-/* Notes a node as the next in order. common is what it shares with the one before. */
-static void note_node(struct zone_builder *b, arena_ref ref, size_t common)
-{
-    const struct node *node = zone_at(b->zone, ref);
-    b->nodes[b->node_count] = ref;
-    b->common[b->node_count] = (uint16_t)common;
-    b->ahead[b->node_count++] = key_prefix(node_key(node), node->key_size, common);
-}
-
-/* The node of a key that is among those noted. */
-static arena_ref find_node(const struct zone_builder *b, const uint8_t *key, size_t size)
-{
-    size_t low = 0, high = b->node_count;
-    while (low < high) {
-        size_t middle = (low + high) / 2;
-        const struct node *node = zone_at(b->zone, b->nodes[middle]);
-        if (key_compare(node_key(node), node->key_size, key, size) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return b->nodes[low];
-}
-
-/* How refs of a part become refs of the image. */
-struct moving {
-    const struct zone_nodes *part;
-    arena_ref from, to;                  /* of the first node that is no stub */
-    arena_ref real[NAME_MAX_LABELS + 1]; /* of each stub */
-};
-
-static arena_ref move_ref(const struct moving *moving, arena_ref ref)
-{
-    if (ref == 0 || ref >= moving->from) {
-        return ref == 0 ? 0 : ref - moving->from + moving->to;
-    }
-    size_t stub = 0;
-    while (moving->part->nodes[stub] != ref) {
-        stub++;
-    }
-    return moving->real[stub];
-}
-
-/* Copies the part's nodes behind those there are. */
-static bool copy_nodes(struct zone_builder *b, struct moving *moving)
-{
-    const struct zone_nodes *part = moving->part;
-    size_t size = part->arena->used - (size_t)moving->from * ARENA_UNIT;
-    for (size_t i = 0; i < part->stubs; i++) {
-        const struct node *stub = arena_at(part->arena, part->nodes[i]);
-        moving->real[i] = find_node(b, node_key(stub), stub->key_size);
-    }
-    moving->to = arena_alloc(&b->zone->arena, size);
-    if (moving->to == 0) {
-        return false;
-    }
-    memcpy(arena_at(&b->zone->arena, moving->to), arena_at(part->arena, moving->from), size);
-    for (size_t i = 0; i < part->stubs; i++) {
-        const struct node *stub = arena_at(part->arena, part->nodes[i]);
-        if (stub->star != 0) {
-            ((struct node *)arena_at(&b->zone->arena, moving->real[i]))->star =
-                move_ref(moving, stub->star);
-        }
-    }
-    return true;
-}
-
-/* Notes the part's nodes, their refs moved. */
-static void move_nodes(struct zone_builder *b, const struct moving *moving)
-{
-    const struct zone_nodes *part = moving->part;
-    for (size_t i = part->stubs; i < part->count; i++) {
-        arena_ref ref = move_ref(moving, part->nodes[i]);
-        struct node *node = arena_at(&b->zone->arena, ref);
-        node->parent = move_ref(moving, node->parent);
-        node->cut = move_ref(moving, node->cut);
-        node->star = move_ref(moving, node->star);
-        size_t common = part->common[i];
-        if (i == part->stubs) {
-            const struct node *last = zone_at(b->zone, b->nodes[b->node_count - 1]);
-            common = key_common(node_key(last), last->key_size, node_key(node), node->key_size);
-        }
-        note_node(b, ref, common);
-    }
-}
-
-static bool append_places(struct zone_builder *b, const struct zone_nodes *part,
-                          const struct moving *moving)
-{
-    if (!bytes_reserve(&b->places, part->places.size)) {
-        return false;
-    }
-    const void *data = part->places.data;
-    const struct target_place *places = data;
-    for (size_t i = 0; i < part->places.size / sizeof *places; i++) {
-        struct target_place place = places[i];
-        place.node = moving != NULL ? move_ref(moving, place.node) : place.node;
-        memcpy(b->places.data + b->places.size, &place, sizeof place);
-        b->places.size += sizeof place;
-    }
-    return true;
-}
+/* ---- Parts become nodes ---- */
 
 /* Takes over what a part became; under the lock, in order. */
 static bool append_part(struct zone_builder *b, struct zone_nodes *part)
 {
     b->rrsets += part->rrsets;
     part->rrsets = 0;
-    if (!room_for_nodes(b, part->count)) {
-        return false;
-    }
-    if (part->arena == &b->zone->arena) {
-        for (size_t i = part->stubs; i < part->count; i++) {
-            note_node(b, part->nodes[i], part->common[i]);
-        }
-        return append_places(b, part, NULL);
-    }
-    struct moving moving = {.part = part, .from = part->nodes[part->stubs]};
-    if (!copy_nodes(b, &moving)) {
-        return false;
-    }
-    move_nodes(b, &moving);
-    return append_places(b, part, &moving);
+    return zone_join_append(&b->join, part);
 }
 
 /* Waits until the parts before are appended, then appends this one, if there is anything of it. */
@@ -405,7 +259,7 @@ static bool is_alone(const struct zone_builder *b)
 
 static bool begin_part(struct zone_builder *b, struct zone_nodes *nodes, const struct part *part)
 {
-    if (is_alone(b) ? b->node_count == 0 : part->stub_count == 0) {
+    if (is_alone(b) ? b->join.count == 0 : part->stub_count == 0) {
         b->zone->arena = nodes->own;
         arena_init(&nodes->own);
         return zone_nodes_begin(nodes, &b->zone->arena, NULL, 0);
@@ -464,27 +318,27 @@ static void build_parts(void *context)
 static struct radix_key tree_key(const void *context, size_t index)
 {
     const struct zone_builder *b = context;
-    const struct node *node = zone_at(b->zone, b->nodes[index]);
+    const struct node *node = zone_at(b->zone, b->join.nodes[index]);
     return (struct radix_key){node_key(node), node->key_size};
 }
 
 static uint32_t tree_value(const void *context, size_t index)
 {
     const struct zone_builder *b = context;
-    return b->nodes[index];
+    return b->join.nodes[index];
 }
 
 static arena_ref build_tree(struct zone_builder *b, size_t *size)
 {
-    *size = radix_count(b->common, b->node_count);
+    *size = radix_count(b->join.common, b->join.count);
     arena_ref ref = arena_alloc(&b->zone->arena, *size * sizeof(struct radix_entry));
     if (ref != 0 && *size <= UINT32_MAX) {
-        struct radix_source source = {.count = b->node_count,
-                                      .ahead = b->ahead,
+        struct radix_source source = {.count = b->join.count,
+                                      .ahead = b->join.ahead,
                                       .key = tree_key,
                                       .value = tree_value,
                                       .context = b};
-        radix_build(&source, b->common, arena_at(&b->zone->arena, ref));
+        radix_build(&source, b->join.common, arena_at(&b->zone->arena, ref));
     }
     return ref;
 }
@@ -503,9 +357,9 @@ static size_t next_node(const struct target_place *places, size_t count, size_t 
 static void resolve_targets(void *context)
 {
     struct zone_builder *b = context;
-    const void *data = b->places.data;
+    const void *data = b->join.places.data;
     const struct target_place *places = data;
-    size_t count = b->places.size / sizeof *places, i;
+    size_t count = b->join.places.size / sizeof *places, i;
     while ((i = atomic_fetch_add(&b->next, 1)) * TARGETS_TURN < count) {
         size_t first = next_node(places, count, i * TARGETS_TURN);
         size_t end = next_node(places, count, (i + 1) * TARGETS_TURN);
@@ -523,7 +377,7 @@ static void run_crew(struct zone_builder *b, size_t pieces, void (*work)(void *c
 
 static bool run_targets(struct zone_builder *b)
 {
-    size_t turns = b->places.size / sizeof(struct target_place) / TARGETS_TURN + 1;
+    size_t turns = b->join.places.size / sizeof(struct target_place) / TARGETS_TURN + 1;
     b->target_diags = turns == 1 ? &b->only_diag : calloc(turns, sizeof *b->target_diags);
     if (b->target_diags == NULL) {
         return false;
@@ -560,7 +414,7 @@ static bool finish(struct zone_builder *b)
     if (radix == 0) {
         return false;
     }
-    const struct node *apex = zone_at(b->zone, b->nodes[0]);
+    const struct node *apex = zone_at(b->zone, b->join.nodes[0]);
     const struct rrset *soa = node_rrset(apex, RRTYPE_SOA);
     uint32_t serial = wire_get_u32(soa->block + soa->block_size - 20);
     arena_ref negative = build_negative_soa(b, soa);
@@ -568,20 +422,20 @@ static bool finish(struct zone_builder *b)
         return false;
     }
     arena_ref nsec3;
-    if (!nsec3_chain_build(b->zone, b->nodes, b->node_count, &nsec3)) {
+    if (!nsec3_chain_build(b->zone, b->join.nodes, b->join.count, &nsec3)) {
         return false;
     }
     struct zone_head *head = arena_at(&b->zone->arena, ZONE_HEAD_REF);
     *head = (struct zone_head){
         .magic = ZONE_IMAGE_MAGIC,
         .version = ZONE_IMAGE_VERSION,
-        .apex = b->nodes[0],
-        .last = b->nodes[b->node_count - 1],
+        .apex = b->join.nodes[0],
+        .last = b->join.nodes[b->join.count - 1],
         .radix = radix,
         .radix_size = (uint32_t)radix_size,
         .negative_soa = negative,
         .serial = serial,
-        .nodes = b->node_count,
+        .nodes = b->join.count,
         .rrsets = b->rrsets,
         .records = b->records_kept,
         .nsec3 = nsec3,
@@ -645,8 +499,7 @@ static void end_zone(struct zone_builder *b)
     b->parts = NULL;
     b->target_diags = NULL;
     b->only = (struct part){0};
-    b->node_count = 0;
-    b->places.size = 0;
+    zone_join_empty(&b->join);
     b->rrsets = b->records_kept = 0;
     b->turn = 0;
 }
@@ -656,15 +509,7 @@ static void drop_memory(struct zone_builder *b)
 {
     zone_nodes_free(&b->work);
     memset(&b->work, 0, sizeof b->work);
-    free(b->nodes);
-    free(b->common);
-    free(b->ahead);
-    free(b->places.data);
-    b->nodes = NULL;
-    b->common = NULL;
-    b->ahead = NULL;
-    b->node_room = 0;
-    b->places = (struct bytes){0};
+    zone_join_free(&b->join);
     atomic_store(&b->failed, false);
 }
 
@@ -701,12 +546,12 @@ int zone_builder_build(struct zone_builder *b, struct records *records, size_t t
     b->records = records;
     b->threads = threads;
     b->diag = diag;
-    b->zone = fresh;
+    b->zone = b->join.zone = fresh;
     int error = run(b);
     end_zone(b);
     records_clear(records);
     if (error != RR_OK || fresh->arena.mapped) {
-        drop_memory(b); /* after a fault it is not known what is in it, after a large zone it is much */
+        drop_memory(b); /* after a fault it isn't known what is in it; a large zone leaves much */
     }
     if (error != RR_OK) {
         zone_unref(fresh);
