@@ -2,9 +2,9 @@
  * Little is believed and then bounded; nearly all is worked out anew and compared. Nodes are gone
  * through in order (image_pass.c) with the stack of open ancestors that zone_nodes has, which says
  * what parent, cut, wildcard and flags must be, and beside them the leaves of the search tree
- * (image_tree.c).
- * That is one pass along the file, without memory of its own but for a bit for each place where a
- * node begins: with those bits the targets are checked last, each by the key of the node it names.
+ * (image_tree.c). That is one pass along the file, without memory of its own but for a bit for each
+ * place where a node begins: with those bits the targets are checked last, each by the key of the
+ * node it names.
  *
  * A large zone is gone through by several threads, each over a part. A part begins in the middle
  * knowing nothing: it takes what the file itself says of that place (which node, under which
@@ -42,34 +42,34 @@ struct check {
     atomic_size_t next;                   /* and the first that no thread has taken yet */
 };
 
-static int check_head(struct image_pass *c)
+static int check_head(struct image_pass *pass)
 {
-    struct zone *zone = c->area->zone;
-    size_t end = c->area->end;
+    struct zone *zone = pass->area->zone;
+    size_t end = pass->area->end;
     if (end < ZONE_HEAD_REF * ARENA_UNIT + sizeof(struct zone_head)) {
-        return image_pass_broken(c, zone->arena.base, "no room for a head");
+        return image_pass_broken(pass, zone->arena.base, "no room for a head");
     }
     const struct zone_head *head = arena_at(&zone->arena, ZONE_HEAD_REF);
     zone->head = head;
     if (head->magic != ZONE_IMAGE_MAGIC || head->version != ZONE_IMAGE_VERSION) {
-        return image_pass_broken(c, head, "not the head of a zone");
+        return image_pass_broken(pass, head, "not the head of a zone");
     }
     struct key key;
     if (head->apex_size == 0 || name_check(head->apex_name, head->apex_size) != head->apex_size) {
-        return image_pass_broken(c, head, "the apex is no name");
+        return image_pass_broken(pass, head, "the apex is no name");
     }
     key_from_name(head->apex_name, &key);
     if (head->apex_key_size != key.size || head->apex_labels != name_labels(head->apex_name)) {
-        return image_pass_broken(c, head, "the apex is not as long as the head says");
+        return image_pass_broken(pass, head, "the apex is not as long as the head says");
     }
     if (head->nodes > end / sizeof(struct node) ||
         head->radix_size > end / sizeof(struct radix_entry)) {
-        return image_pass_broken(c, head, "more nodes than there is room for");
+        return image_pass_broken(pass, head, "more nodes than there is room for");
     }
     if (head->radix_size == 0 ||
-        !image_area_has(c->area, head->radix,
+        !image_area_has(pass->area, head->radix,
                         (size_t)head->radix_size * sizeof(struct radix_entry))) {
-        return image_pass_broken(c, head, "the search tree isn't as large as the head says");
+        return image_pass_broken(pass, head, "the search tree isn't as large as the head says");
     }
     zone->radix = zone_at(zone, head->radix);
     return RR_OK;
@@ -194,7 +194,7 @@ static bool is_target_good(const struct image_area *area, const struct node *nod
                                      : is_node_of(area, entry->node, target));
 }
 
-static int check_targets_of(struct image_pass *c, const struct node *node,
+static int check_targets_of(struct image_pass *pass, const struct node *node,
                             const struct rrset *rrset, const uint8_t *owner, uint8_t *rdata)
 {
     const struct rrset_target *targets = rrset_targets(rrset);
@@ -202,11 +202,11 @@ static int check_targets_of(struct image_pass *c, const struct node *node,
     for (unsigned i = 0; i < rrset->targets;) {
         size_t at = position + RECORD_HEAD + (size_t)rrtype_target(rrset->type);
         if (rrset_rdata(rrset, owner, &position, rdata) < 0) {
-            return image_pass_broken(c, node, "a target that no record has");
+            return image_pass_broken(pass, node, "a target that no record has");
         }
         if (targets[i].position == at) {
-            if (!is_target_good(c->area, node, rrset->type, rdata, &targets[i])) {
-                return image_pass_broken(c, node, "a target that isn't what its record says");
+            if (!is_target_good(pass->area, node, rrset->type, rdata, &targets[i])) {
+                return image_pass_broken(pass, node, "a target that isn't what its record says");
             }
             i++;
         }
@@ -214,15 +214,16 @@ static int check_targets_of(struct image_pass *c, const struct node *node,
     return RR_OK;
 }
 
-static int check_targets(struct image_pass *c, uint8_t *rdata)
+static int check_targets(struct image_pass *pass, uint8_t *rdata)
 {
-    for (size_t at = 0; at < c->target_count; at++) {
-        const struct node *node = zone_at(c->area->zone, c->targets[at]);
+    for (size_t at = 0; at < pass->target_count; at++) {
+        const struct node *node = zone_at(pass->area->zone, pass->targets[at]);
         const struct rrset *rrset = node_first_rrset(node);
         uint8_t owner[NAME_MAX_OCTETS];
-        node_name(c->area->zone, node, owner);
+        node_name(pass->area->zone, node, owner);
         for (unsigned i = 0; i < node->rrsets; i++) {
-            int error = rrset->targets > 0 ? check_targets_of(c, node, rrset, owner, rdata) : RR_OK;
+            int error =
+                rrset->targets > 0 ? check_targets_of(pass, node, rrset, owner, rdata) : RR_OK;
             if (error != RR_OK) {
                 return error;
             }
@@ -244,17 +245,17 @@ static int check_part_targets(struct image_pass *part)
 }
 
 /* The apex's SOA, and its double for negative answers. */
-static int check_soa(struct image_pass *c)
+static int check_soa(struct image_pass *pass)
 {
-    const struct zone_head *head = c->area->zone->head;
-    const struct zone *zone = c->area->zone;
+    const struct zone_head *head = pass->area->zone->head;
+    const struct zone *zone = pass->area->zone;
     const struct rrset *soa = node_rrset(zone_first(zone), RRTYPE_SOA);
-    if (soa == NULL || !image_area_has(c->area, head->negative_soa, rrset_span(soa))) {
-        return image_pass_broken(c, head, "no SOA");
+    if (soa == NULL || !image_area_has(pass->area, head->negative_soa, rrset_span(soa))) {
+        return image_pass_broken(pass, head, "no SOA");
     }
     uint32_t serial = wire_get_u32(soa->block + soa->block_size - 20);
     if (head->serial != serial || !rrset_is_negative_soa(zone_at(zone, head->negative_soa), soa)) {
-        return image_pass_broken(c, head, "the SOA of negative answers isn't the zone's");
+        return image_pass_broken(pass, head, "the SOA of negative answers isn't the zone's");
     }
     return RR_OK;
 }

@@ -167,7 +167,7 @@ static int check_rrsets(struct image_pass *pass, const struct node *node, bool w
                             : image_pass_broken(pass, node, "octets after a node's last RRset");
 }
 
-/* Parent, cut, wildcard and flags, as zone_build gives them; opens the node. */
+/* Parent, cut, wildcard and flags, as zone_nodes gives them; opens the node. */
 static int check_place(struct image_pass *pass, const struct node *node, uint8_t flags, bool has_ns)
 {
     size_t depth = pass->now.depth;

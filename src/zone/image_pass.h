@@ -35,6 +35,7 @@ size_t image_area_words(size_t end);
 /* Whether a node begins at ref, wherever that is; known when all passes have come to their ends. */
 bool image_area_begins(const struct image_area *area, arena_ref ref);
 
+/* The ref of a node that is in the arena. */
 static inline arena_ref image_area_ref(const struct image_area *area, const void *node)
 {
     size_t at = (size_t)((const uint8_t *)node - area->zone->arena.base);

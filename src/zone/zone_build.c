@@ -56,7 +56,6 @@ struct zone_builder {
     struct records *records;
     size_t threads;
     struct diag *diag;
-    struct zone *zone; /* arena in it grows; head and radix are set as they come to be */
     struct part *parts;
     struct part only; /* where there is one, with what it is made in */
     struct sort_item few[FEW_OWNERS], few_spare[FEW_OWNERS];
@@ -68,7 +67,7 @@ struct zone_builder {
     pthread_cond_t moved;
     size_t turn; /* part to be appended next; with what follows, under the lock */
 
-    struct zone_join join;     /* the nodes so far */
+    struct zone_join join;     /* the zone, and its nodes so far */
     struct diag *target_diags; /* one for each turn */
     struct diag only_diag;
     uint64_t rrsets, records_kept;
@@ -260,9 +259,9 @@ static bool is_alone(const struct zone_builder *b)
 static bool begin_part(struct zone_builder *b, struct zone_nodes *nodes, const struct part *part)
 {
     if (is_alone(b) ? b->join.count == 0 : part->stub_count == 0) {
-        b->zone->arena = nodes->own;
+        b->join.zone->arena = nodes->own;
         arena_init(&nodes->own);
-        return zone_nodes_begin(nodes, &b->zone->arena, NULL, 0);
+        return zone_nodes_begin(nodes, &b->join.zone->arena, NULL, 0);
     }
     if (is_alone(b)) {
         zone_nodes_go_on(nodes);
@@ -318,7 +317,7 @@ static void build_parts(void *context)
 static struct radix_key tree_key(const void *context, size_t index)
 {
     const struct zone_builder *b = context;
-    const struct node *node = zone_at(b->zone, b->join.nodes[index]);
+    const struct node *node = zone_at(b->join.zone, b->join.nodes[index]);
     return (struct radix_key){node_key(node), node->key_size};
 }
 
@@ -331,14 +330,14 @@ static uint32_t tree_value(const void *context, size_t index)
 static arena_ref build_tree(struct zone_builder *b, size_t *size)
 {
     *size = radix_count(b->join.common, b->join.count);
-    arena_ref ref = arena_alloc(&b->zone->arena, *size * sizeof(struct radix_entry));
+    arena_ref ref = arena_alloc(&b->join.zone->arena, *size * sizeof(struct radix_entry));
     if (ref != 0 && *size <= UINT32_MAX) {
         struct radix_source source = {.count = b->join.count,
                                       .ahead = b->join.ahead,
                                       .key = tree_key,
                                       .value = tree_value,
                                       .context = b};
-        radix_build(&source, b->join.common, arena_at(&b->zone->arena, ref));
+        radix_build(&source, b->join.common, arena_at(&b->join.zone->arena, ref));
     }
     return ref;
 }
@@ -363,7 +362,8 @@ static void resolve_targets(void *context)
     while ((i = atomic_fetch_add(&b->next, 1)) * TARGETS_TURN < count) {
         size_t first = next_node(places, count, i * TARGETS_TURN);
         size_t end = next_node(places, count, (i + 1) * TARGETS_TURN);
-        zone_targets_resolve(b->zone, b->records, places + first, end - first, &b->target_diags[i]);
+        zone_targets_resolve(b->join.zone, b->records, places + first, end - first,
+                             &b->target_diags[i]);
     }
 }
 
@@ -393,13 +393,13 @@ static bool run_targets(struct zone_builder *b)
 static arena_ref build_negative_soa(struct zone_builder *b, const struct rrset *soa)
 {
     size_t span = rrset_span(soa);
-    arena_ref soa_ref = (arena_ref)(((const uint8_t *)soa - b->zone->arena.base) / ARENA_UNIT);
-    arena_ref ref = arena_alloc(&b->zone->arena, span);
+    arena_ref soa_ref = (arena_ref)(((const uint8_t *)soa - b->join.zone->arena.base) / ARENA_UNIT);
+    arena_ref ref = arena_alloc(&b->join.zone->arena, span);
     if (ref == 0) {
         return 0;
     }
-    soa = zone_at(b->zone, soa_ref);
-    struct rrset *negative = arena_at(&b->zone->arena, ref);
+    soa = zone_at(b->join.zone, soa_ref);
+    struct rrset *negative = arena_at(&b->join.zone->arena, ref);
     memcpy(negative, soa, span);
     uint32_t minimum = wire_get_u32(soa->block + soa->block_size - 4);
     uint32_t ttl = rrset_ttl(soa);
@@ -414,7 +414,7 @@ static bool finish(struct zone_builder *b)
     if (radix == 0) {
         return false;
     }
-    const struct node *apex = zone_at(b->zone, b->join.nodes[0]);
+    const struct node *apex = zone_at(b->join.zone, b->join.nodes[0]);
     const struct rrset *soa = node_rrset(apex, RRTYPE_SOA);
     uint32_t serial = wire_get_u32(soa->block + soa->block_size - 20);
     arena_ref negative = build_negative_soa(b, soa);
@@ -422,10 +422,10 @@ static bool finish(struct zone_builder *b)
         return false;
     }
     arena_ref nsec3;
-    if (!nsec3_chain_build(b->zone, b->join.nodes, b->join.count, &nsec3)) {
+    if (!nsec3_chain_build(b->join.zone, b->join.nodes, b->join.count, &nsec3)) {
         return false;
     }
-    struct zone_head *head = arena_at(&b->zone->arena, ZONE_HEAD_REF);
+    struct zone_head *head = arena_at(&b->join.zone->arena, ZONE_HEAD_REF);
     *head = (struct zone_head){
         .magic = ZONE_IMAGE_MAGIC,
         .version = ZONE_IMAGE_VERSION,
@@ -444,16 +444,16 @@ static bool finish(struct zone_builder *b)
         .apex_size = b->records->apex_size,
     };
     memcpy(head->apex_name, b->records->apex, b->records->apex_size);
-    zone_settle(b->zone);
+    zone_settle(b->join.zone);
     if (!run_targets(b)) {
         return false;
     }
-    struct arena *arena = &b->zone->arena;
+    struct arena *arena = &b->join.zone->arena;
     int error = b->parts == &b->only ? arena_seal_apart(arena, &b->work.own) : arena_seal(arena);
     if (error != RR_OK) {
         return false;
     }
-    zone_settle(b->zone);
+    zone_settle(b->join.zone);
     return true;
 }
 
@@ -546,7 +546,7 @@ int zone_builder_build(struct zone_builder *b, struct records *records, size_t t
     b->records = records;
     b->threads = threads;
     b->diag = diag;
-    b->zone = b->join.zone = fresh;
+    b->join.zone = fresh;
     int error = run(b);
     end_zone(b);
     records_clear(records);

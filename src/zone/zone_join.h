@@ -15,7 +15,7 @@
 
 /* A zeroed one with zone set is ready. */
 struct zone_join {
-    struct zone *zone; /* arena in it grows */
+    struct zone *zone; /* arena in it grows; head and radix are set by whoever has all nodes */
     arena_ref *nodes;  /* in order */
     uint16_t *common;  /* symbols shared with the node before */
     uint64_t *ahead;   /* the symbols behind those, as the search tree wants them */

@@ -1,5 +1,5 @@
 /*
- * Everything here is of one part and one thread: see zone_build.c for how parts come together.
+ * Everything here is of one part and one thread: see zone_join.c for how parts come together.
  */
 #include "zone/zone_nodes.h"
 
