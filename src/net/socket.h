@@ -28,6 +28,7 @@ struct endpoint {
     sa_family_t family;
     struct worker *worker; /* that watches it, or NULL */
     struct event *event;   /* that worker's */
+    bool behind;           /* more waits in it than a turn takes: read each turn, not waited for */
     unsigned waiting;      /* datagrams that it still has to answer by the socket */
     TAILQ_ENTRY(endpoint) link;
 };

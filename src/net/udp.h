@@ -13,7 +13,7 @@ enum {
     /*
      * Batches served of one socket before the worker looks at its others: some 500 queries or
      * 2 ms, the longest that a TCP client or a second address waits for its turn under a flood.
-     * Going back to epoll costs 1 us then, for all of them together.
+     * A look at the others costs 1 us then, for all of these queries together.
      */
     UDP_TURN = 16,
 };

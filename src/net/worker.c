@@ -1,8 +1,13 @@
 /*
- * The loop is three lines (run): adopt the world, wait for events and handle them, again. All that
- * happens on a worker is an event of its loop: a socket that can be read, a timer, or its eventfd
- * that was written to, because there is a new world or because the main thread wants something
- * done.
+ * The loop is four lines (run): adopt the world, wait for events and handle them, serve what is
+ * behind, again. All that happens on a worker is an event of its loop: a socket that can be read, a
+ * timer, or its eventfd that was written to, because there is a new world or because the main
+ * thread wants something done.
+ *
+ * The exception is a flood. Where a socket is waited for, the kernel looks for who waits each time
+ * that an answer has left by it, to say that there is room (0.1 us of a packet's 3.5), and each
+ * time that a question came. So a socket that has more questions than a turn takes is not waited
+ * for, but read in each turn until it is empty: the load that costs the most saves that.
  *
  * What the main thread wants is a job, a function to be called on the worker's thread, left in an
  * atomic pointer. There is never more than one: only the main thread leaves jobs, and it waits
@@ -56,6 +61,7 @@ struct worker {
     struct udp *udp;
     struct tcp *tcp;
     struct endpoint_list endpoints;
+    unsigned behind;              /* of them */
     struct endpoint_list closing; /* in a drain: read no more, but answers still leave by them */
     struct endpoint_list resting; /* likewise, of sockets that it has given away; its own */
     struct event *wake;
@@ -80,9 +86,26 @@ struct worker {
 static void on_datagrams(evutil_socket_t fd, short what, void *context)
 {
     struct endpoint *endpoint = context;
+    struct worker *worker = endpoint->worker;
     (void)fd;
     (void)what;
-    udp_serve(endpoint->worker->udp, endpoint, UDP_TURN);
+    if (udp_serve(worker->udp, endpoint, UDP_TURN) && event_del(endpoint->event) == 0) {
+        endpoint->behind = true;
+        worker->behind++;
+    }
+}
+
+/* Those that have caught up are waited for again, at the latest when there is memory for it. */
+static void serve_behind(struct worker *worker)
+{
+    struct endpoint *endpoint = TAILQ_FIRST(&worker->endpoints);
+    for (; worker->behind > 0 && endpoint != NULL; endpoint = TAILQ_NEXT(endpoint, link)) {
+        if (endpoint->behind && !udp_serve(worker->udp, endpoint, UDP_TURN) &&
+            event_add(endpoint->event, NULL) == 0) {
+            endpoint->behind = false;
+            worker->behind--;
+        }
+    }
 }
 
 static void serve_datagrams(struct service *service)
@@ -155,6 +178,8 @@ static void unwatch(struct worker *worker, struct endpoint *endpoint)
 {
     TAILQ_REMOVE(&worker->endpoints, endpoint, link);
     event_free(endpoint->event);
+    worker->behind -= endpoint->behind;
+    endpoint->behind = false;
     endpoint->event = NULL;
     endpoint->worker = NULL;
 }
@@ -292,7 +317,8 @@ static void be_patient_with_loaders(struct worker *worker)
 static void *run(void *context)
 {
     struct worker *worker = context;
-    bool ordinary = sched_getscheduler(0) == SCHED_OTHER; /* not so if told otherwise from outside */
+    bool ordinary =
+        sched_getscheduler(0) == SCHED_OTHER; /* not so if told otherwise from outside */
     worker->claims = true;
     while (!worker->ended) {
         if (ordinary) {
@@ -301,7 +327,8 @@ static void *run(void *context)
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
         worker->service.now = 0;
         proxy_adopt(worker->service.proxy);
-        event_base_loop(worker->service.base, EVLOOP_ONCE);
+        event_base_loop(worker->service.base, worker->behind > 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+        serve_behind(worker);
         if (worker->draining && tcp_count(worker->tcp) == 0 &&
             proxy_waiting(worker->service.proxy) == 0) {
             worker->ended = true;
