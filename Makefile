@@ -78,7 +78,7 @@ LIB_OBJ  := $(patsubst %.c,$(B)/%.o,$(filter-out $(MAINS:%=src/daemon/%.c),$(SOU
 UNIT_SRC := $(wildcard tests/unit/*.c)
 E2E_SRC  := $(wildcard tests/e2e/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-BENCHES  := load echo zones relay upstream
+BENCHES  := load echo zones relay upstream prefault
 BENCH_SRC := $(wildcard tests/bench/*.c)
 # What is not named test_* is linked into every program of its folder.
 UNIT_AID := $(patsubst %.c,$(B)/%.o,$(filter-out tests/unit/test_%,$(UNIT_SRC)))

@@ -111,9 +111,12 @@ function read_run(set, server,   round, wrong) {
     remember("set", set)
     remember("measured", server)
     set_value(set, server, "cpu", round, field("cpu") + (apart ? field("softirq") : 0))
-    set_value(set, server, "user", round, field("user"))
-    set_value(set, server, "system", round, field("system"))
-    set_value(set, server, "softirq", round, field("softirq"))
+    if (field("how") != "short") { # too short for parts
+        set_value(set, server, "user", round, field("user"))
+        set_value(set, server, "system", round, field("system"))
+        set_value(set, server, "softirq", round, field("softirq"))
+        ticks += field("user_by") == "ticks"
+    }
     set_value(set, server, "qps", round, field("qps") / 1000)
     set_value(set, server, "busy", round, field("busy") * 100)
     set_value(set, server, "wait", round, field("wait") * 100)
@@ -121,7 +124,6 @@ function read_run(set, server,   round, wrong) {
         field("bad_record")
     set_value(set, server, "right", round, field("answered") / (field("answered") + wrong) * 100)
     runs++
-    ticks += field("user_by") == "ticks"
     if (field("other") > 0.1 || field("self") < 0.9) {
         noisy[set, server]++
         noise++
