@@ -121,7 +121,7 @@ struct raw_record {
 };
 
 /* One that belongs to the root, as OPT does, and is whole. */
-static bool read_root_record(struct wire_reader *r, struct raw_record *record)
+static inline bool read_root_record(struct wire_reader *r, struct raw_record *record)
 {
     const uint8_t *at = r->data + r->pos;
     size_t left = wire_reader_left(r);
@@ -129,27 +129,21 @@ static bool read_root_record(struct wire_reader *r, struct raw_record *record)
         left - ROOT_RECORD < wire_get_u16(at + 9)) {
         return false;
     }
-    *record = (struct raw_record){
-        .owner = at,
-        .root = true,
-        .type = wire_get_u16(at + 1),
-        .class = wire_get_u16(at + 3),
-        .ttl = wire_get_u32(at + 5),
-        .rdata = at + ROOT_RECORD,
-        .size = wire_get_u16(at + 9),
-    };
+    record->owner = at;
+    record->root = true;
+    record->type = wire_get_u16(at + 1);
+    record->class = wire_get_u16(at + 3);
+    record->ttl = wire_get_u32(at + 5);
+    record->size = wire_get_u16(at + 9);
+    record->rdata = at + ROOT_RECORD;
     r->pos += ROOT_RECORD + (size_t)record->size;
     return true;
 }
 
-/* The record at r; r->failed where it is not whole. */
-static struct raw_record read_record(struct wire_reader *r)
+static void read_any_record(struct wire_reader *r, struct raw_record *record)
 {
     size_t start = r->pos;
-    struct raw_record record = {.owner = r->data + start};
-    if (read_root_record(r, &record)) {
-        return record;
-    }
+    record->owner = r->data + start;
     for (;;) {
         uint8_t length = wire_read_u8(r);
         if (length >= 0xc0) {
@@ -163,19 +157,31 @@ static struct raw_record read_record(struct wire_reader *r)
             break;
         }
     }
-    record.root = r->pos == start + 1 && !r->failed; /* nothing but the octet that ends it */
-    record.type = wire_read_u16(r);
-    record.class = wire_read_u16(r);
-    record.ttl = wire_read_u32(r);
-    record.size = wire_read_u16(r);
-    record.rdata = wire_read_octets(r, record.size);
-    return record;
+    record->root = r->pos == start + 1 && !r->failed; /* nothing but the octet that ends it */
+    record->type = wire_read_u16(r);
+    record->class = wire_read_u16(r);
+    record->ttl = wire_read_u32(r);
+    record->size = wire_read_u16(r);
+    record->rdata = wire_read_octets(r, record->size);
+}
+
+/*
+ * The record at r; r->failed where it is not whole. (Returned as a value it would be read in larger
+ * pieces than it was written in, which processors wait for: a tenth of the time that an answer
+ * takes, where there is an OPT.)
+ */
+static inline void read_record(struct wire_reader *r, struct raw_record *record)
+{
+    if (!read_root_record(r, record)) {
+        read_any_record(r, record);
+    }
 }
 
 /* One record of the additional section, at r. */
 static bool read_additional(struct wire_reader *r, struct query *q)
 {
-    struct raw_record record = read_record(r);
+    struct raw_record record;
+    read_record(r, &record);
     if (r->failed || q->tsig_name != NULL) { /* nothing may follow a TSIG (RFC 8945 section 5.1) */
         return false;
     }
@@ -205,8 +211,9 @@ static bool read_additional(struct wire_reader *r, struct query *q)
  */
 static void find_opt(struct wire_reader *r, unsigned before, unsigned additional, struct query *q)
 {
+    struct raw_record record;
     while (before-- > 0 && !r->failed) {
-        read_record(r);
+        read_record(r, &record);
     }
     while (additional-- > 0 && !r->failed && read_additional(r, q)) {
     }
