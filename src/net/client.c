@@ -5,6 +5,9 @@
  * octets here (CLIENT_UNSENT_MAX instead of the first where upstream goes on answering what it
  * asked before), and its next queries wait in the kernel and at last at its own side.
  *
+ * A connection that has but one query waits for others that have one, to be served with them
+ * (gather.h), until the end of the turn.
+ *
  * Reading goes to one buffer of the worker. Only what is left over after serving, the beginning of
  * a message, is kept with the connection, in a buffer as long as that message; the rest of
  * the message is then read there. So idle connections have no buffers, and a message that comes
@@ -26,7 +29,6 @@
 #include "dns/wire.h"
 
 enum {
-    HEADER_SIZE = 12, /* a message can't be shorter (RFC 1035 section 4.1.1) */
     /*
      * Batches of one connection before the others have their turn: 0.2 ms of usual queries. If
      * all ask for the longest answer it is 10 ms.
@@ -43,6 +45,8 @@ enum {
     QUERIES_SIGNATURE = SERVE_BATCH / SIGNATURES_A_BATCH,
     /* Room for a message whose length has not come in full: what nearly all queries fit. */
     FIRST_HOLD = 512,
+    /* Octets that one read is to have room for: half of the worker's buffer. */
+    GATHER_ROOM = CLIENT_IN / 2,
 };
 
 struct client *client_new(int fd, const union socket_address *peer, uint32_t cell)
@@ -169,8 +173,7 @@ static bool hold(struct client *client, const struct buffer *from, size_t served
     return held.data != NULL;
 }
 
-/* Whether the client has had all the answers it may have. */
-static bool at_its_limit(const struct client *client, size_t more)
+bool client_at_its_limit(const struct client *client, size_t more)
 {
     unsigned limit = limits_get(&client->tcp->limits->queries_per_connection);
     return limit != 0 && client->queries + more >= limit;
@@ -186,10 +189,10 @@ static size_t take_queries(struct client *client, const struct buffer *buffer, s
     struct serve_request *requests = client->tcp->requests;
     size_t taken = 0;
     *malformed = false;
-    while (taken < most && buffer->used - at >= 2 && !at_its_limit(client, taken)) {
+    while (taken < most && buffer->used - at >= 2 && !client_at_its_limit(client, taken)) {
         const uint8_t *message = buffer->data + at;
         size_t length = wire_get_u16(message);
-        if (length < HEADER_SIZE) {
+        if (length < CLIENT_MESSAGE_MIN) {
             *malformed = true;
             break;
         }
@@ -257,21 +260,41 @@ static bool write_octets(struct client *client, const uint8_t *data, size_t size
     return done == size || keep_unsent(client, data + done, size - done);
 }
 
-/* Hands on what upstream is to be asked, of the requests just served. */
-static void forward(struct client *client, size_t served)
+/* Hands on what upstream is to be asked, if anything, of the index-th request just served. The
+ * caller flushes the proxy. */
+static void forward(struct client *client, const struct serve_request *request, size_t index)
 {
     struct service *service = client->tcp->service;
-    for (size_t i = 0; i < served; i++) {
-        const struct serve_request *request = &client->tcp->requests[i];
-        if (request->verdict == SERVE_FORWARD) {
-            client->waiting++;
-            proxy_take_query(service->proxy, serve_forwarded(service->serve, i), client);
-        } else if (request->refresh) {
-            proxy_refresh(service->proxy, serve_forwarded(service->serve, i));
-        }
+    if (request->verdict == SERVE_FORWARD) {
+        client->waiting++;
+        proxy_take_query(service->proxy, serve_forwarded(service->serve, index), client);
+    } else if (request->refresh) {
+        proxy_refresh(service->proxy, serve_forwarded(service->serve, index));
     }
-    proxy_flush(service->proxy);
-    client->paused = client->waiting >= CLIENT_FORWARDS;
+}
+
+static void count_queries(struct client *client, size_t queries, size_t answers)
+{
+    bool v6 = client->peer.any.sa_family == AF_INET6;
+    client->queries += (unsigned)queries;
+    count(client, v6 ? COUNTER_queries_tcp6 : COUNTER_queries_tcp4, queries);
+    count(client, COUNTER_answers_tcp, answers);
+}
+
+bool client_served(struct client *client, const struct serve_request *request, size_t index,
+                   uint64_t now)
+{
+    bool answered = request->verdict == SERVE_SEND;
+    count_queries(client, 1, answered);
+    client->since = now;
+    client->serving = true;
+    forward(client, request, index);
+    bool open = !answered || write_octets(client, request->out - 2, 2 + request->out_size, now);
+    client->serving = false;
+    if (open && !client->broken && client_at_its_limit(client, 0)) {
+        finish(client, now);
+    }
+    return open && !client->broken;
 }
 
 /*
@@ -293,18 +316,18 @@ static size_t serve_some(struct client *client, size_t taken, size_t *octets, si
         *octets += 2 + tcp->requests[i].in_size;
         *answers += tcp->requests[i].verdict == SERVE_SEND;
     }
-    client->queries += (unsigned)served;
-    bool v6 = client->peer.any.sa_family == AF_INET6;
-    count(client, v6 ? COUNTER_queries_tcp6 : COUNTER_queries_tcp4, served);
-    count(client, COUNTER_answers_tcp, *answers);
+    count_queries(client, served, *answers);
     if (service->world->settings.routes != NULL) {
-        forward(client, served);
+        for (size_t i = 0; i < served; i++) {
+            forward(client, &tcp->requests[i], i);
+        }
+        proxy_flush(service->proxy);
+        client->paused = client->waiting >= CLIENT_FORWARDS;
     }
     return served;
 }
 
-/* After a batch of a connection. */
-static void let_datagrams_in(struct tcp *tcp, size_t served)
+void tcp_let_datagrams_in(struct tcp *tcp, size_t served)
 {
     tcp->since_datagrams += served + QUERIES_SIGNATURE * (size_t)tcp->out.cost;
     if (tcp->since_datagrams >= QUERIES_DATAGRAMS) {
@@ -324,6 +347,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     size_t at = 0;
     size_t most = SERVE_BATCH;
     unsigned batches = 0;
+    gather_serve(client->tcp); /* whose requests stand where these will */
     client->serving = true;
     while (client->state == CLIENT_READING && !client->paused && !client->tcp->leaving) {
         if (batches >= BATCHES_TURN) {
@@ -336,7 +360,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
             if (malformed) {
                 count(client, COUNTER_tcp_malformed, 1);
             }
-            if (malformed || at_its_limit(client, 0)) {
+            if (malformed || client_at_its_limit(client, 0)) {
                 finish(client, now);
             }
             break;
@@ -353,7 +377,7 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
         uint64_t end = service_clock(client->tcp->service);
         count(client, COUNTER_latency + counter_latency_bucket(end - now), answers);
         if (open) {
-            let_datagrams_in(client->tcp, served); /* these may bring it answers from upstream */
+            tcp_let_datagrams_in(client->tcp, served); /* these may bring it answers from upstream */
         }
         if (!open || client->broken) {
             return false;
@@ -363,11 +387,21 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     return hold(client, buffer, at, now);
 }
 
+/* What is left of the worker's buffer behind queries that were gathered. */
+static struct buffer room_behind(struct tcp *tcp)
+{
+    if (tcp->gather.count == SERVE_BATCH || tcp->in.size - tcp->in.used < GATHER_ROOM) {
+        gather_serve(tcp);
+    }
+    return (struct buffer){.data = tcp->in.data + tcp->in.used,
+                           .size = tcp->in.size - tcp->in.used};
+}
+
 /* One read: where it did not take all there is, the event comes again. */
 static bool read_queries(struct client *client, uint64_t now)
 {
-    struct buffer *shared = &client->tcp->in;
-    struct buffer *buffer = client->held.data != NULL ? &client->held : shared;
+    struct buffer shared = room_behind(client->tcp);
+    struct buffer *buffer = client->held.data != NULL ? &client->held : &shared;
     ssize_t got =
         recv(client->fd, buffer->data + buffer->used, buffer->size - buffer->used, MSG_DONTWAIT);
     if (got < 0) {
@@ -380,9 +414,8 @@ static bool read_queries(struct client *client, uint64_t now)
     }
     count(client, COUNTER_bytes_received_tcp, (uint64_t)got);
     buffer->used += (size_t)got;
-    bool open = serve_queries(client, buffer, now);
-    shared->used = 0;
-    return open;
+    return (buffer == &shared && gather_take(client, shared.data, shared.used, now)) ||
+           serve_queries(client, buffer, now);
 }
 
 /* The rest of answers that could not be written at once. Returns false where the client is gone. */
@@ -435,8 +468,8 @@ static bool write_last(struct client *client, uint64_t now)
 /* After finish(): what still comes is read to nowhere. */
 static bool discard(struct client *client)
 {
-    struct buffer *shared = &client->tcp->in;
-    ssize_t got = recv(client->fd, shared->data, shared->size, MSG_DONTWAIT);
+    struct buffer shared = room_behind(client->tcp);
+    ssize_t got = recv(client->fd, shared.data, shared.size, MSG_DONTWAIT);
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 

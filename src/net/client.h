@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "net/gather.h"
 #include "net/limits.h"
 #include "net/proxy.h"
 #include "net/service.h"
@@ -18,6 +19,8 @@
 #include "net/tcp.h"
 
 enum {
+    /* Octets that a message has at least (RFC 1035 section 4.1.1). */
+    CLIENT_MESSAGE_MIN = 12,
     /* The longest message with its length. What was read never needs more room at once. */
     CLIENT_IN = 2 + 65535,
     /*
@@ -86,6 +89,7 @@ struct client {
     bool paused;  /* until some of CLIENT_FORWARDS are answered */
     bool serving; /* its queries are being served: what is answered at once doesn't settle it */
     bool broken;  /* found out meanwhile */
+    bool gathered; /* its query waits in tcp.gather */
     union socket_address peer;
 };
 
@@ -99,7 +103,8 @@ struct tcp {
     bool draining;
     bool leaving; /* no more queries are taken from connections: others will */
     size_t since_datagrams; /* queries served since these were, a signature counted as several */
-    struct buffer in; /* CLIENT_IN octets, for the connection at hand */
+    struct buffer in; /* CLIENT_IN octets: those gathered, behind them the connection at hand */
+    struct gather gather;
     struct serve_stream out;
     struct serve_request requests[SERVE_BATCH];
 };
@@ -115,6 +120,17 @@ void client_free(struct client *client);
  * counted but for tcp_closed. now is the monotonic clock's.
  */
 bool client_ready(struct client *client, uint64_t now);
+
+/* Whether the client has had all the answers it may have, or would have after so many more. */
+bool client_at_its_limit(const struct client *client, size_t more);
+
+/*
+ * Its one query was served, as request index of the last serve_batch: counts that, and writes the
+ * answer or hands on what upstream is to be asked (the caller flushes the proxy). Returns as
+ * client_ready.
+ */
+bool client_served(struct client *client, const struct serve_request *request, size_t index,
+                   uint64_t now);
 
 /* Has the loop of its tcp call for what the client's state waits for. 0 or -1. */
 int client_watch(struct client *client);
@@ -132,6 +148,8 @@ static inline bool client_is_idle(const struct client *client)
 
 /* What the event calls (tcp.c): client_ready, and then back on a list or the end. */
 void tcp_client_ready(evutil_socket_t fd, short what, void *client);
+/* After a batch: datagrams have their turn when so many queries were served. */
+void tcp_let_datagrams_in(struct tcp *tcp, size_t served);
 /* The latter, after something was done on it; open: false ends it. */
 void tcp_client_settle(struct client *client, bool open, uint64_t now);
 

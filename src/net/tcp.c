@@ -62,6 +62,7 @@ static void list(struct client *client)
 /* The one that has been idle the longest, of a client address or (LIMITS_FULL) of all; or NULL. */
 static struct client *oldest_idle(struct tcp *tcp, enum limits_answer full, uint32_t cell)
 {
+    gather_serve(tcp); /* who has asked is not idle */
     struct client *client = TAILQ_FIRST(&tcp->idle);
     if (full == LIMITS_ADDRESS_FULL) {
         client = TAILQ_FIRST(&tcp->neighbourhoods[cell % TCP_NEIGHBOURHOODS]);
@@ -109,6 +110,9 @@ static void retire(struct client *client)
 static void end(struct client *client, enum counter why)
 {
     struct tcp *tcp = client->tcp;
+    if (client->gathered) {
+        gather_forget(client);
+    }
     retire(client);
     proxy_forget(tcp->service->proxy, &client->waiters);
     limits_leave(tcp->limits, client->cell);
@@ -130,6 +134,7 @@ static void expire(struct tcp *tcp, uint64_t now)
     struct client_list *lists[] = {&tcp->idle, &tcp->busy};
     uint64_t limit = patience(tcp);
     unsigned looked_at = 0;
+    gather_serve(tcp);
     for (size_t i = 0; i < 2; i++) {
         struct client *client;
         while ((client = TAILQ_FIRST(lists[i])) != NULL && now - client->since >= limit &&
@@ -260,7 +265,7 @@ bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most)
         }
         counter_add(tcp->service->counters, COUNTER_accept_failed, 1);
         if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            struct client *oldest = TAILQ_FIRST(&tcp->idle);
+            struct client *oldest = oldest_idle(tcp, LIMITS_FULL, 0);
             if (oldest != NULL) {
                 end(oldest, COUNTER_tcp_evicted);
             }
@@ -322,6 +327,7 @@ void tcp_free(struct tcp *tcp)
 void tcp_leave(struct tcp *tcp)
 {
     struct client_list *lists[] = {&tcp->idle, &tcp->busy};
+    gather_serve(tcp);
     tcp->leaving = true;
     for (size_t i = 0; i < 2; i++) {
         struct client *client;
@@ -334,6 +340,7 @@ void tcp_leave(struct tcp *tcp)
 void tcp_take(struct tcp *tcp, struct client_list *clients)
 {
     struct client *client;
+    gather_serve(tcp);
     while ((client = any(tcp)) != NULL) {
         client_unwatch(client);
         retire(client);
@@ -354,6 +361,11 @@ void tcp_give(struct tcp *tcp, struct client_list *clients)
         }
         proceed(client, now);
     }
+}
+
+void tcp_finish_turn(struct tcp *tcp)
+{
+    gather_serve(tcp);
 }
 
 void tcp_limits_changed(struct tcp *tcp)

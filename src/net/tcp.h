@@ -35,6 +35,9 @@ void tcp_free(struct tcp *tcp);
  */
 bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most);
 
+/* Serves what was read in this turn of the loop and waits for company. At the end of each. */
+void tcp_finish_turn(struct tcp *tcp);
+
 /* Takes no more queries from connections from here on; those under way are still answered. */
 void tcp_leave(struct tcp *tcp);
 

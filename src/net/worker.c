@@ -327,7 +327,9 @@ static void *run(void *context)
         worker->service.world = publisher_adopt(worker->publisher, worker->slot->number);
         worker->service.now = 0;
         proxy_adopt(worker->service.proxy);
-        event_base_loop(worker->service.base, worker->behind > 0 ? EVLOOP_NONBLOCK : EVLOOP_ONCE);
+        event_base_loop(worker->service.base,
+                        EVLOOP_ONCE | (worker->behind > 0 ? EVLOOP_NONBLOCK : 0));
+        tcp_finish_turn(worker->tcp);
         serve_behind(worker);
         if (worker->draining && tcp_count(worker->tcp) == 0 &&
             proxy_waiting(worker->service.proxy) == 0) {
@@ -418,6 +420,7 @@ static void do_count_waiting(struct worker *worker, void *context)
 /* Answers from upstream come to this worker: those of connections that leave it are cut short. */
 static void do_take(struct worker *worker, void *context)
 {
+    tcp_finish_turn(worker->tcp);
     proxy_cut(worker->service.proxy, NULL);
     tcp_take(worker->tcp, context);
 }

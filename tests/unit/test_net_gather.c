@@ -1,0 +1,241 @@
+/*
+ * Connections that have a query each in the same turn, served together. They connect and ask before
+ * the worker begins, so it finds them all at once.
+ */
+#include "net_aid.h"
+#include "unit.h"
+
+static const char *const LOOPBACK[] = {"127.0.0.1:0", NULL};
+
+enum { MANY = 100 }; /* more than a batch; more than are accepted in a turn */
+
+/* A net that listens and has no worker yet. */
+static void listen_only(struct aid *aid)
+{
+    struct diag diag = {0};
+    ck_assert_int_eq(net_open(&aid->options, aid->publisher, &aid->net, &diag), 0);
+    diag_clear(&diag);
+}
+
+static void begin(struct aid *aid)
+{
+    aid_prepare(aid, LOOPBACK);
+    listen_only(aid);
+}
+
+static int ask(const struct aid *aid, const char *label, uint16_t type, uint16_t id)
+{
+    uint8_t query[64];
+    int fd = aid_client(aid, SOCK_STREAM);
+    aid_send(fd, query, aid_query_tcp(query, id, label, type));
+    return fd;
+}
+
+static void end(struct aid *aid, uint64_t connections)
+{
+    aid_await(aid, COUNTER_tcp_closed, connections);
+    aid_balance(aid);
+    aid_end(aid);
+}
+
+START_TEST(each_gets_its_own)
+{
+    int fds[MANY];
+    struct aid aid;
+    begin(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = ask(&aid, "www", TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+        aid_ask_tcp(fds[i], i); /* and goes on */
+        close(fds[i]);
+    }
+    ck_assert_uint_eq(aid_count(&aid, COUNTER_queries_tcp4), 2 * MANY);
+    end(&aid, MANY);
+}
+END_TEST
+
+/* 40 KB each: three of a batch at most have room at once. */
+START_TEST(large_ones_among_them)
+{
+    int fds[MANY];
+    struct rng rng = rng_start();
+    struct aid aid;
+    begin(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        bool large = rng_once_in(&rng, 2);
+        fds[i] = ask(&aid, large ? "big" : "www", large ? TYPE_TXT : TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+        close(fds[i]);
+    }
+    ck_assert_uint_eq(aid_count(&aid, COUNTER_answers_tcp), MANY);
+    end(&aid, MANY);
+}
+END_TEST
+
+/* What a connection does otherwise than to ask one whole question. */
+enum way { PLAIN, TWO, A_HALF, NOTHING, NO_MESSAGE, A_RESPONSE, AND_CLOSES, AND_RESETS, WAYS };
+
+static void act(int fd, enum way way, uint16_t id)
+{
+    static const struct linger hard = {1, 0};
+    uint8_t query[128];
+    size_t size = aid_query_tcp(query, id, "www", TYPE_A);
+    switch (way) {
+    case TWO:
+        size += aid_query_tcp(query + size, id, "www", TYPE_A);
+        break;
+    case A_HALF:
+        size -= 7;
+        break;
+    case NOTHING:
+        return;
+    case NO_MESSAGE:
+        query[1] = 11;
+        break;
+    case A_RESPONSE:
+        query[4] |= 0x80;
+        break;
+    default:
+        break;
+    }
+    aid_send(fd, query, size);
+    if (way == AND_CLOSES) {
+        shutdown(fd, SHUT_WR);
+    } else if (way == AND_RESETS) {
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+    }
+}
+
+/* Reads what is due, to the end where there is one; closes. Returns the answers. */
+static unsigned expect(int fd, enum way way, uint16_t id)
+{
+    static const unsigned answers[WAYS] = {
+        [PLAIN] = 1, [TWO] = 2, [A_HALF] = 1, [NOTHING] = 1, [A_RESPONSE] = 1, [AND_CLOSES] = 1};
+    uint8_t query[64];
+    size_t size = aid_query_tcp(query, id, "www", TYPE_A);
+    if (way == A_HALF) {
+        aid_send(fd, query + size - 7, 7);
+    } else if (way == NOTHING || way == A_RESPONSE) {
+        aid_send(fd, query, size);
+    }
+    for (unsigned i = 0; i < answers[way]; i++) {
+        aid_read_answer(fd, id);
+    }
+    if (way == AND_CLOSES || way == NO_MESSAGE) {
+        aid_expect_end(fd, false);
+    }
+    close(fd);
+    return answers[way];
+}
+
+START_TEST(who_does_otherwise_disturbs_nobody)
+{
+    int fds[MANY];
+    enum way ways[MANY];
+    unsigned answers = 0;
+    struct rng rng = rng_start();
+    struct aid aid;
+    begin(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = aid_client(&aid, SOCK_STREAM);
+        ways[i] = rng_once_in(&rng, 2) ? PLAIN : (enum way)rng_below(&rng, WAYS);
+        act(fds[i], ways[i], i);
+        if (ways[i] == AND_RESETS) {
+            close(fds[i]);
+        }
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        answers += ways[i] != AND_RESETS ? expect(fds[i], ways[i], i) : 0;
+    }
+    ck_assert_uint_ge(aid_count(&aid, COUNTER_answers_tcp), answers);
+    end(&aid, MANY);
+}
+END_TEST
+
+/* Who has to go for others has had its answer. */
+START_TEST(who_must_go_is_answered_first)
+{
+    enum { PLACES = 10 };
+    int fds[MANY];
+    struct aid aid;
+    aid_prepare(&aid, LOOPBACK);
+    aid.options.tcp_clients_max = PLACES;
+    listen_only(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = ask(&aid, "www", TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+    }
+    for (uint16_t i = 0; i < MANY - PLACES; i++) {
+        aid_expect_end(fds[i], false);
+    }
+    ck_assert_uint_eq(aid_count(&aid, COUNTER_tcp_evicted), MANY - PLACES);
+    ck_assert_uint_eq(aid_count(&aid, COUNTER_tcp_refused), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        close(fds[i]);
+    }
+    end(&aid, MANY);
+}
+END_TEST
+
+START_TEST(ends_after_so_many_queries)
+{
+    int fds[MANY];
+    struct aid aid;
+    aid_prepare(&aid, LOOPBACK);
+    aid.options.tcp_queries_per_connection = 2;
+    listen_only(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = ask(&aid, "www", TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+        aid_ask_tcp(fds[i], i);
+        aid_expect_end(fds[i], false);
+        close(fds[i]);
+    }
+    end(&aid, MANY);
+}
+END_TEST
+
+/* Nothing that was asked before the end is lost in it. */
+START_TEST(the_end_answers_them)
+{
+    int fds[MANY];
+    struct aid aid;
+    begin(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = ask(&aid, "www", TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    net_stop(aid.net, AID_PATIENCE_MS);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+        aid_expect_end(fds[i], false);
+        close(fds[i]);
+    }
+    aid_end(&aid);
+}
+END_TEST
+
+int main(void)
+{
+    struct unit unit = unit_begin("net_gather");
+    tcase_add_test(unit.tests, each_gets_its_own);
+    tcase_add_test(unit.tests, large_ones_among_them);
+    tcase_add_test(unit.tests, who_does_otherwise_disturbs_nobody);
+    tcase_add_test(unit.tests, who_must_go_is_answered_first);
+    tcase_add_test(unit.tests, ends_after_so_many_queries);
+    tcase_add_test(unit.tests, the_end_answers_them);
+    return unit_end(&unit);
+}
