@@ -120,20 +120,21 @@ function grown(   largest, i, m) {
         m == "" ? "" : sprintf("%.3f x at %d names", m, largest), m < 1.3 && largest >= 10000000)
 }
 
-# Either the answers grow, or what limits them is what limits the echo responder in the same place.
-function workers(   growth, share, cost, limit, met) {
+# Either the answers grow, or there is no processor left for more of them: the machine is busy, with
+# the load generators too, and the second worker makes no answer dearer.
+function workers(   growth, share, cost, idle, limit) {
     growth = ratio("workers 2", "rrdnsd", "qps", "workers 1", "rrdnsd")
     share = ratio("workers 2", "rrdnsd", "qps", "workers 2", "echo")
     cost = ratio("workers 2", "rrdnsd", "cpu", "workers 1", "rrdnsd")
-    met = growth >= 1.9 || share >= 0.9
-    limit = growth >= 1.9 ? "" : share >= 0.9 ? "; the load generator's limit" : \
-        "; not the load generator's limit"
+    idle = median("workers 2", "rrdnsd", "idle")
+    limit = growth < 1.9 && cost > 0 && 2 / cost >= 1.9 && idle <= 5
     line("from 1 to 2 workers: answers 1.9 x, or the generator's limit",
-        growth == "" ? "" : sprintf("%.2f x%s", growth, limit), met)
+        growth == "" ? "" : sprintf("%.2f x%s", growth, limit ? "; the load generator's limit" : ""),
+        growth >= 1.9 || limit)
     if (growth != "") {
-        printf "  (two workers answer %.2f of what two echo responders do there; an answer costs" \
-            " %.3f x\n  of one worker's: two whole processors would give %.2f x)\n", share, cost,
-            2 / cost
+        printf "  (an answer costs %.3f x of one worker's: two whole processors would give %.2f x;" \
+            " there were\n  %.0f %% left idle; two workers answer %.2f of what two echo responders" \
+            " do there)\n", cost, 2 / cost, idle, share
     }
 }
 
