@@ -12,17 +12,17 @@
 #include "dns/name.h"
 
 struct range {
-    uint8_t first, last;  /* octets */
-    uint8_t symbol;       /* of the range (groups) or of its first octet */
+    uint8_t first, last; /* octets */
+    uint8_t symbol;      /* of the range (groups) or of its first octet */
     bool group;
-    uint8_t place;        /* second symbol of the first octet (groups) */
+    uint8_t place; /* second symbol of the first octet (groups) */
 };
 
 static const struct range ranges[] = {
-    {0x00, 0x2c, 1, true, 0},    {'-', '-', 2, false, 0},     {0x2e, 0x2f, 3, true, 0},
-    {'0', '9', 4, false, 0},     {0x3a, 0x40, 14, true, 0},   {'A', 'Z', 17, false, 0},
-    {0x5b, 0x5e, 14, true, 7},   {'_', '_', 15, false, 0},    {0x60, 0x60, 16, true, 0},
-    {'a', 'z', 17, false, 0},    {0x7b, 0xa7, 43, true, 0},   {0xa8, 0xd4, 44, true, 0},
+    {0x00, 0x2c, 1, true, 0},  {'-', '-', 2, false, 0},   {0x2e, 0x2f, 3, true, 0},
+    {'0', '9', 4, false, 0},   {0x3a, 0x40, 14, true, 0}, {'A', 'Z', 17, false, 0},
+    {0x5b, 0x5e, 14, true, 7}, {'_', '_', 15, false, 0},  {0x60, 0x60, 16, true, 0},
+    {'a', 'z', 17, false, 0},  {0x7b, 0xa7, 43, true, 0}, {0xa8, 0xd4, 44, true, 0},
     {0xd5, 0xff, 45, true, 0},
 };
 
@@ -73,8 +73,7 @@ static uint8_t *put_symbols(const uint8_t *label, size_t octets, uint8_t *out)
  * The labels that begin at starts, the last one first. Those of host names are translated without
  * looking at each symbol; the few that had a group's among them are done again.
  */
-static inline void put_labels(const uint8_t *name, const uint8_t *starts, unsigned labels,
-                              struct key *key)
+void key_from_starts(const uint8_t *name, const uint8_t *starts, unsigned labels, struct key *key)
 {
     uint8_t *out = key->symbols;
     while (labels-- > 0) {
@@ -98,7 +97,7 @@ void key_from_name(const uint8_t *name, struct key *key)
     for (size_t pos = 0; name[pos] != 0; pos += 1u + name[pos]) {
         starts[labels++] = (uint8_t)pos;
     }
-    put_labels(name, starts, labels, key);
+    key_from_starts(name, starts, labels, key);
 }
 
 void key_from_labels(const uint8_t *name, unsigned labels, struct key *key)
@@ -108,7 +107,7 @@ void key_from_labels(const uint8_t *name, unsigned labels, struct key *key)
     for (unsigned i = 0; i < labels; i++, pos += 1u + name[pos]) {
         starts[i] = (uint8_t)pos;
     }
-    put_labels(name, starts, labels, key);
+    key_from_starts(name, starts, labels, key);
 }
 
 /* Where the labels of a key begin (one more: where it ends); returns their number, or -1 where

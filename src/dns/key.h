@@ -44,6 +44,9 @@ static inline bool key_symbol_is_group(uint8_t symbol)
 /* The key of a well-formed wire name; the root's is empty. */
 void key_from_name(const uint8_t *name, struct key *key);
 
+/* The same where it is known where its labels begin. */
+void key_from_starts(const uint8_t *name, const uint8_t *starts, unsigned labels, struct key *key);
+
 /* That of its first labels as if they were all: the key relative to the rest of the name. */
 void key_from_labels(const uint8_t *name, unsigned labels, struct key *key);
 

@@ -19,8 +19,10 @@ static enum query_status fail(struct query *q, uint16_t rcode, enum ede ede)
     return QUERY_ERROR;
 }
 
-/* The question at r; false where it can't be read (or is compressed). */
-static bool read_question(struct wire_reader *r, struct query *q)
+/* The question at r; false where it can't be read (or is compressed). starts: of its labels, and room
+ * for the one that would be too many. */
+static bool read_question(struct wire_reader *r, struct query *q,
+                          uint8_t starts[NAME_MAX_LABELS + 1])
 {
     const uint8_t *name = r->data + r->pos;
     size_t left = wire_reader_left(r);
@@ -31,14 +33,15 @@ static bool read_question(struct wire_reader *r, struct query *q)
             return false;
         }
         uint8_t length = name[pos];
-        pos += 1u + length;
         if (length == 0) {
+            pos++;
             break;
         }
         if (length > NAME_MAX_LABEL) {
             return false;
         }
-        labels++;
+        starts[labels++] = (uint8_t)pos;
+        pos += 1u + length;
     }
     if (pos > NAME_MAX_OCTETS || left < pos + 4) {
         return false;
@@ -260,8 +263,9 @@ enum query_status query_parse(const uint8_t *message, size_t size, struct query 
     uint16_t additional = wire_get_u16(message + 10);
 
     struct wire_reader r = wire_reader_init(message, size);
+    uint8_t starts[NAME_MAX_LABELS + 1];
     r.pos = MESSAGE_HEADER;
-    if (questions == 1 && !read_question(&r, q)) {
+    if (questions == 1 && !read_question(&r, q, starts)) {
         return fail(q, q->opcode == OPCODE_QUERY ? RCODE_FORMERR : RCODE_NOTIMP, EDE_NONE);
     }
     if (q->opcode != OPCODE_QUERY || questions > 1 || answers != 0 || authority != 0) {
@@ -295,6 +299,6 @@ enum query_status query_parse(const uint8_t *message, size_t size, struct query 
                     : rcode == RCODE_NOTIMP   ? EDE_NOT_SUPPORTED
                                               : EDE_NONE);
     }
-    key_from_name(query_name(q), &q->key);
+    key_from_starts(query_name(q), starts, q->labels, &q->key);
     return QUERY_OK;
 }
