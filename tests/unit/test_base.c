@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -667,6 +668,73 @@ static void *write_later(void *context)
     return NULL;
 }
 
+/* ---- Who has the CPU, where there is but one ---- */
+
+static double cpu_seconds(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return (double)used.tv_sec + (double)used.tv_nsec / 1e9;
+}
+
+struct rivals {
+    atomic_bool begun, end;
+    double loader, worker; /* seconds of the CPU */
+};
+
+/* As a worker beside loaders is, and never idle. */
+static void *fill_the_cpu(void *context)
+{
+    struct rivals *rivals = context;
+    ck_assert_int_eq(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    double begin = cpu_seconds();
+    while (!atomic_load(&rivals->end)) {
+        atomic_store(&rivals->begun, true);
+    }
+    rivals->worker = cpu_seconds() - begin;
+    return NULL;
+}
+
+static void load_beside(void *context)
+{
+    struct rivals *rivals = context;
+    struct timespec begin, now;
+    while (!atomic_load(&rivals->begun)) {
+        sched_yield();
+    }
+    double before = cpu_seconds();
+    clock_gettime(CLOCK_MONOTONIC, &begin);
+    do {
+        clock_gettime(CLOCK_MONOTONIC, &now);
+    } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < 1500);
+    rivals->loader = cpu_seconds() - before;
+    atomic_store(&rivals->end, true);
+}
+
+/* A flood does not starve a loader, nor a loader those who answer. */
+START_TEST(gentle_threads_have_a_tenth)
+{
+    struct rivals rivals = {0};
+    pthread_t worker;
+    cpu_set_t all, one;
+    ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
+    CPU_ZERO(&one);
+    for (size_t cpu = 0; CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            CPU_SET(cpu, &one);
+        }
+    }
+    ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
+    ck_assert_int_eq(pthread_create(&worker, NULL, fill_the_cpu, &rivals), 0);
+    crew_run_gently(1, load_beside, &rivals);
+    pthread_join(worker, NULL);
+    ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
+    double share = rivals.loader / (rivals.loader + rivals.worker);
+    ck_assert_msg(share > 0.03 && share < 0.3, "loader %.3f s, worker %.3f s", rivals.loader,
+                  rivals.worker);
+}
+END_TEST
+
 /* Giving way disturbs neither errno nor a read that waits. */
 START_TEST(crews_go_on_after_giving_way)
 {
@@ -709,6 +777,7 @@ int main(void)
     tcase_add_test(unit.tests, crews);
     tcase_add_test(unit.tests, crews_within_crews);
     tcase_add_test(unit.tests, crews_go_on_after_giving_way);
+    tcase_add_test(unit.tests, gentle_threads_have_a_tenth);
     tcase_add_test(unit.tests, crews_without_timers);
     tcase_add_test(unit.tests, diag_places);
     tcase_add_test(unit.tests, diag_keeps_faults);
