@@ -337,6 +337,30 @@ void tcp_let_datagrams_in(struct tcp *tcp, size_t served)
 }
 
 /*
+ * Serves queries that were gathered, whose requests and octets stand where this client's are to.
+ * Datagrams may have their turn then, and bring it answers from upstream. Returns false where it is
+ * to be closed.
+ */
+static bool serve_gathered(struct client *client)
+{
+    client->serving = true;
+    gather_serve(client->tcp);
+    client->serving = false;
+    return !client->broken;
+}
+
+/* It goes on with its queries in the next turn when upstream has answered enough of them. */
+static void end_pause(struct client *client)
+{
+    if (client->paused && client->waiting <= CLIENT_FORWARDS / 2) {
+        client->paused = false;
+        if (client->state == CLIENT_READING) {
+            client->state = CLIENT_WRITING;
+        }
+    }
+}
+
+/*
  * Serves the complete messages in buffer and holds what is left over. Where a batch's answers
  * did not fit one write, the queries behind are prepared again; so the next batch is but a little
  * larger than what did fit, else a client that asks for the largest answers would have a batch
@@ -347,7 +371,9 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
     size_t at = 0;
     size_t most = SERVE_BATCH;
     unsigned batches = 0;
-    gather_serve(client->tcp); /* whose requests stand where these will */
+    if (!serve_gathered(client)) {
+        return false;
+    }
     client->serving = true;
     while (client->state == CLIENT_READING && !client->paused && !client->tcp->leaving) {
         if (batches >= BATCHES_TURN) {
@@ -384,23 +410,20 @@ static bool serve_queries(struct client *client, const struct buffer *buffer, ui
         }
     }
     client->serving = false;
+    end_pause(client);
     return hold(client, buffer, at, now);
-}
-
-/* What is left of the worker's buffer behind queries that were gathered. */
-static struct buffer room_behind(struct tcp *tcp)
-{
-    if (tcp->gather.count == SERVE_BATCH || tcp->in.size - tcp->in.used < GATHER_ROOM) {
-        gather_serve(tcp);
-    }
-    return (struct buffer){.data = tcp->in.data + tcp->in.used,
-                           .size = tcp->in.size - tcp->in.used};
 }
 
 /* One read: where it did not take all there is, the event comes again. */
 static bool read_queries(struct client *client, uint64_t now)
 {
-    struct buffer shared = room_behind(client->tcp);
+    struct tcp *tcp = client->tcp;
+    bool full = tcp->gather.count == SERVE_BATCH || tcp->in.size - tcp->in.used < GATHER_ROOM;
+    if (full && !serve_gathered(client)) {
+        return false;
+    }
+    struct buffer shared = {.data = tcp->in.data + tcp->in.used,
+                            .size = tcp->in.size - tcp->in.used};
     struct buffer *buffer = client->held.data != NULL ? &client->held : &shared;
     ssize_t got =
         recv(client->fd, buffer->data + buffer->used, buffer->size - buffer->used, MSG_DONTWAIT);
@@ -465,11 +488,11 @@ static bool write_last(struct client *client, uint64_t now)
     return true;
 }
 
-/* After finish(): what still comes is read to nowhere. */
+/* After finish(): what still comes is read to where no answers are at the moment. */
 static bool discard(struct client *client)
 {
-    struct buffer shared = room_behind(client->tcp);
-    ssize_t got = recv(client->fd, shared.data, shared.size, MSG_DONTWAIT);
+    const struct serve_stream *nowhere = &client->tcp->out;
+    ssize_t got = recv(client->fd, nowhere->data, nowhere->size, MSG_DONTWAIT);
     return got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
@@ -490,12 +513,7 @@ bool client_ready(struct client *client, uint64_t now)
 /* What follows from one answer less to wait for. */
 static bool go_on(struct client *client, uint64_t now)
 {
-    if (client->paused && client->waiting <= CLIENT_FORWARDS / 2) {
-        client->paused = false;
-        if (client->state == CLIENT_READING) {
-            client->state = CLIENT_WRITING; /* goes on with its queries in the next turn */
-        }
-    }
+    end_pause(client);
     if (client->waiting > 0 || client->unsent.data != NULL) {
         return true;
     }

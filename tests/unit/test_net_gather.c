@@ -78,6 +78,48 @@ START_TEST(large_ones_among_them)
 }
 END_TEST
 
+enum { PADDED_MOST = 20000 };
+
+/* A query with so many octets of padding (RFC 7830) in its OPT. */
+static size_t padded_query(uint8_t *out, uint16_t id, size_t padding)
+{
+    size_t size = aid_query_tcp(out, id, "www", TYPE_A);
+    uint8_t *opt = out + size;
+    memset(opt, 0, 15 + padding);
+    out[2 + 11] = 1;
+    wire_put_u16(opt + 1, 41);
+    wire_put_u16(opt + 3, 1232);
+    wire_put_u16(opt + 9, (uint16_t)(4 + padding));
+    wire_put_u16(opt + 11, 12);
+    wire_put_u16(opt + 13, (uint16_t)padding);
+    size += 15 + padding;
+    wire_put_u16(out, (uint16_t)(size - 2));
+    return size;
+}
+
+/* So long that a few fill the buffer that they share. */
+START_TEST(long_ones_among_them)
+{
+    static uint8_t query[PADDED_MOST + 64];
+    int fds[MANY];
+    struct rng rng = rng_start();
+    struct aid aid;
+    begin(&aid);
+    for (uint16_t i = 0; i < MANY; i++) {
+        size_t padding = rng_once_in(&rng, 3) ? rng_below(&rng, PADDED_MOST) : 0;
+        fds[i] = aid_client(&aid, SOCK_STREAM);
+        aid_send(fds[i], query, padded_query(query, i, padding));
+    }
+    ck_assert_int_eq(net_start(aid.net), 0);
+    for (uint16_t i = 0; i < MANY; i++) {
+        aid_read_answer(fds[i], i);
+        close(fds[i]);
+    }
+    ck_assert_uint_eq(aid_count(&aid, COUNTER_queries_tcp4), MANY);
+    end(&aid, MANY);
+}
+END_TEST
+
 /* What a connection does otherwise than to ask one whole question. */
 enum way { PLAIN, TWO, A_HALF, NOTHING, NO_MESSAGE, A_RESPONSE, AND_CLOSES, AND_RESETS, WAYS };
 
@@ -233,6 +275,7 @@ int main(void)
     struct unit unit = unit_begin("net_gather");
     tcase_add_test(unit.tests, each_gets_its_own);
     tcase_add_test(unit.tests, large_ones_among_them);
+    tcase_add_test(unit.tests, long_ones_among_them);
     tcase_add_test(unit.tests, who_does_otherwise_disturbs_nobody);
     tcase_add_test(unit.tests, who_must_go_is_answered_first);
     tcase_add_test(unit.tests, ends_after_so_many_queries);
