@@ -31,6 +31,15 @@ static int ask(const struct aid *aid, const char *label, uint16_t type, uint16_t
     return fd;
 }
 
+/* All ask for the same, by IDs of their own; then the worker begins. */
+static void ask_at_once(const struct aid *aid, int fds[MANY])
+{
+    for (uint16_t i = 0; i < MANY; i++) {
+        fds[i] = ask(aid, "www", TYPE_A, i);
+    }
+    ck_assert_int_eq(net_start(aid->net), 0);
+}
+
 static void end(struct aid *aid, uint64_t connections)
 {
     aid_await(aid, COUNTER_tcp_closed, connections);
@@ -43,10 +52,7 @@ START_TEST(each_gets_its_own)
     int fds[MANY];
     struct aid aid;
     begin(&aid);
-    for (uint16_t i = 0; i < MANY; i++) {
-        fds[i] = ask(&aid, "www", TYPE_A, i);
-    }
-    ck_assert_int_eq(net_start(aid.net), 0);
+    ask_at_once(&aid, fds);
     for (uint16_t i = 0; i < MANY; i++) {
         aid_read_answer(fds[i], i);
         aid_ask_tcp(fds[i], i); /* and goes on */
@@ -210,10 +216,7 @@ START_TEST(who_must_go_is_answered_first)
     aid_prepare(&aid, LOOPBACK);
     aid.options.tcp_clients_max = PLACES;
     listen_only(&aid);
-    for (uint16_t i = 0; i < MANY; i++) {
-        fds[i] = ask(&aid, "www", TYPE_A, i);
-    }
-    ck_assert_int_eq(net_start(aid.net), 0);
+    ask_at_once(&aid, fds);
     for (uint16_t i = 0; i < MANY; i++) {
         aid_read_answer(fds[i], i);
     }
@@ -236,10 +239,7 @@ START_TEST(ends_after_so_many_queries)
     aid_prepare(&aid, LOOPBACK);
     aid.options.tcp_queries_per_connection = 2;
     listen_only(&aid);
-    for (uint16_t i = 0; i < MANY; i++) {
-        fds[i] = ask(&aid, "www", TYPE_A, i);
-    }
-    ck_assert_int_eq(net_start(aid.net), 0);
+    ask_at_once(&aid, fds);
     for (uint16_t i = 0; i < MANY; i++) {
         aid_read_answer(fds[i], i);
         aid_ask_tcp(fds[i], i);
@@ -256,10 +256,7 @@ START_TEST(the_end_answers_them)
     int fds[MANY];
     struct aid aid;
     begin(&aid);
-    for (uint16_t i = 0; i < MANY; i++) {
-        fds[i] = ask(&aid, "www", TYPE_A, i);
-    }
-    ck_assert_int_eq(net_start(aid.net), 0);
+    ask_at_once(&aid, fds);
     net_stop(aid.net, AID_PATIENCE_MS);
     for (uint16_t i = 0; i < MANY; i++) {
         aid_read_answer(fds[i], i);
