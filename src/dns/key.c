@@ -12,17 +12,17 @@
 #include "dns/name.h"
 
 struct range {
-    uint8_t first, last; /* octets */
-    uint8_t symbol;      /* of the range (groups) or of its first octet */
+    uint8_t first, last;  /* octets */
+    uint8_t symbol;       /* of the range (groups) or of its first octet */
     bool group;
-    uint8_t place; /* second symbol of the first octet (groups) */
+    uint8_t place;        /* second symbol of the first octet (groups) */
 };
 
 static const struct range ranges[] = {
-    {0x00, 0x2c, 1, true, 0},  {'-', '-', 2, false, 0},   {0x2e, 0x2f, 3, true, 0},
-    {'0', '9', 4, false, 0},   {0x3a, 0x40, 14, true, 0}, {'A', 'Z', 17, false, 0},
-    {0x5b, 0x5e, 14, true, 7}, {'_', '_', 15, false, 0},  {0x60, 0x60, 16, true, 0},
-    {'a', 'z', 17, false, 0},  {0x7b, 0xa7, 43, true, 0}, {0xa8, 0xd4, 44, true, 0},
+    {0x00, 0x2c, 1, true, 0},    {'-', '-', 2, false, 0},     {0x2e, 0x2f, 3, true, 0},
+    {'0', '9', 4, false, 0},     {0x3a, 0x40, 14, true, 0},   {'A', 'Z', 17, false, 0},
+    {0x5b, 0x5e, 14, true, 7},   {'_', '_', 15, false, 0},    {0x60, 0x60, 16, true, 0},
+    {'a', 'z', 17, false, 0},    {0x7b, 0xa7, 43, true, 0},   {0xa8, 0xd4, 44, true, 0},
     {0xd5, 0xff, 45, true, 0},
 };
 

@@ -170,8 +170,8 @@ static void read_any_record(struct wire_reader *r, struct raw_record *record)
 
 /*
  * The record at r; r->failed where it is not whole. (Returned as a value it would be read in larger
- * pieces than it was written in, which processors wait for: a tenth of the time that an answer
- * takes, where there is an OPT.)
+ * pieces than it was written in, which processors wait for: a tenth of the user time of a query
+ * with an OPT.)
  */
 static inline void read_record(struct wire_reader *r, struct raw_record *record)
 {

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "dns/message.h"
 #include "dns/wire.h"
 
 enum {
@@ -192,7 +193,7 @@ static size_t take_queries(struct client *client, const struct buffer *buffer, s
     while (taken < most && buffer->used - at >= 2 && !client_at_its_limit(client, taken)) {
         const uint8_t *message = buffer->data + at;
         size_t length = wire_get_u16(message);
-        if (length < CLIENT_MESSAGE_MIN) {
+        if (length < MESSAGE_HEADER) {
             *malformed = true;
             break;
         }

@@ -19,8 +19,6 @@
 #include "net/tcp.h"
 
 enum {
-    /* Octets that a message has at least (RFC 1035 section 4.1.1). */
-    CLIENT_MESSAGE_MIN = 12,
     /* The longest message with its length. What was read never needs more room at once. */
     CLIENT_IN = 2 + 65535,
     /*
@@ -148,9 +146,10 @@ static inline bool client_is_idle(const struct client *client)
 
 /* What the event calls (tcp.c): client_ready, and then back on a list or the end. */
 void tcp_client_ready(evutil_socket_t fd, short what, void *client);
-/* After a batch: datagrams have their turn when so many queries were served. */
-void tcp_let_datagrams_in(struct tcp *tcp, size_t served);
 /* The latter, after something was done on it; open: false ends it. */
 void tcp_client_settle(struct client *client, bool open, uint64_t now);
+
+/* After a batch of so many queries (client.c): datagrams have their turn when there were enough. */
+void tcp_let_datagrams_in(struct tcp *tcp, size_t served);
 
 #endif

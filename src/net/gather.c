@@ -1,5 +1,6 @@
 #include "net/gather.h"
 
+#include "dns/message.h"
 #include "dns/wire.h"
 #include "net/client.h"
 
@@ -7,7 +8,7 @@ bool gather_take(struct client *client, const uint8_t *data, size_t size, uint64
 {
     struct tcp *tcp = client->tcp;
     struct gather *gather = &tcp->gather;
-    if (size < 2 + CLIENT_MESSAGE_MIN || size != 2u + wire_get_u16(data) ||
+    if (size < 2 + MESSAGE_HEADER || size != 2u + wire_get_u16(data) ||
         !client_is_idle(client) || client_at_its_limit(client, 0) || tcp->draining ||
         tcp->leaving) {
         return false;

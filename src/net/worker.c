@@ -1,8 +1,8 @@
 /*
- * The loop is four lines (run): adopt the world, wait for events and handle them, serve what is
- * behind, again. All that happens on a worker is an event of its loop: a socket that can be read, a
- * timer, or its eventfd that was written to, because there is a new world or because the main
- * thread wants something done.
+ * The loop is a few lines (run): adopt the world, wait for events and handle them, serve what they
+ * gathered (gather.h) and what is behind, again. All that happens on a worker is an event of its
+ * loop: a socket that can be read, a timer, or its eventfd that was written to, because there is a
+ * new world or because the main thread wants something done.
  *
  * The exception is a flood. Where a socket is waited for, the kernel looks for who waits each time
  * that an answer has left by it, to say that there is room (0.1 us of a packet's 3.5), and each

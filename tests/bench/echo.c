@@ -4,8 +4,8 @@
 //                            each with sockets of its own on that port (1)
 //
 // What a server costs beyond this is what its DNS costs. So this does what is cheapest with
-// sockets as everyone may use them: up to 32 datagrams a system call in both directions (64 cost
-// more), by a thread that has only that socket to wait for, since answers by one that epoll
+// sockets as everyone may use them: up to 32 datagrams a system call in both directions, as
+// rrdnsd takes, by a thread that has only that socket to wait for, since answers by one that epoll
 // watches cost more; and on TCP everything that is there in one read, everything that there is to
 // say in one write.
 #include <arpa/inet.h>

@@ -5,6 +5,14 @@
 #include "net_aid.h"
 #include "unit.h"
 
+#include <event2/event.h>
+
+#include "net/limits.h"
+#include "net/proxy.h"
+#include "net/service.h"
+#include "net/socket.h"
+#include "net/tcp.h"
+
 static const char *const LOOPBACK[] = {"127.0.0.1:0", NULL};
 
 enum { MANY = 100 }; /* more than a batch; more than are accepted in a turn */
@@ -60,6 +68,93 @@ START_TEST(each_gets_its_own)
     }
     ck_assert_uint_eq(aid_count(&aid, COUNTER_queries_tcp4), 2 * MANY);
     end(&aid, MANY);
+}
+END_TEST
+
+/* What a worker serves connections with, and no worker: a turn is what the test makes of it. */
+struct bench {
+    struct service service;
+    struct limits *limits;
+    struct upstream_counts *upstream_counts;
+    struct shared_rate *rates;
+    struct zone_counts zone_counts[8];
+    struct tcp *tcp;
+    struct endpoint endpoint;
+};
+
+static void *zeroed(size_t alignment, size_t size)
+{
+    void *made = aligned_alloc(alignment, size);
+    ck_assert_ptr_nonnull(made);
+    return memset(made, 0, size);
+}
+
+static void bench_begin(struct bench *bench, const struct aid *aid, struct net_address *bound)
+{
+    memset(bench, 0, sizeof *bench);
+    bench->limits = limits_new(&aid->options);
+    bench->upstream_counts = zeroed(_Alignof(struct upstream_counts),
+                                    ROUTES_SERVERS_MAX * sizeof *bench->upstream_counts);
+    bench->rates = zeroed(_Alignof(struct shared_rate), PROXY_RATES * sizeof *bench->rates);
+    struct service *service = &bench->service;
+    service->counters = zeroed(_Alignof(struct counters), sizeof *service->counters);
+    service->base = event_base_new();
+    service->serve = serve_new(service->counters, bench->zone_counts);
+    service->world = atomic_load(&aid->publisher->current);
+    service->proxy = proxy_new(service, bench->limits, bench->upstream_counts, bench->rates);
+    bench->tcp = tcp_new(service, bench->limits);
+    bench->endpoint = (struct endpoint){.stream = true, .family = AF_INET};
+    bench->endpoint.fd = socket_open(&aid->address[0], true, true);
+    ck_assert_int_ge(bench->endpoint.fd, 0);
+    ck_assert_int_eq(socket_bound(bench->endpoint.fd, bound), 0);
+}
+
+static void bench_end(struct bench *bench)
+{
+    tcp_free(bench->tcp);
+    proxy_free(bench->service.proxy);
+    serve_free(bench->service.serve);
+    event_base_free(bench->service.base);
+    close(bench->endpoint.fd);
+    free(bench->service.counters);
+    free(bench->limits);
+    free(bench->upstream_counts);
+    free(bench->rates);
+}
+
+/* Queries are read, and none is answered before the turn ends or there are enough for a batch. */
+START_TEST(queries_wait_for_company)
+{
+    enum { FEW = 20, ENOUGH = SERVE_BATCH + FEW };
+    int fds[FEW + ENOUGH];
+    struct aid aid;
+    struct bench bench;
+    struct net_address bound;
+    uint8_t query[64];
+    aid_prepare(&aid, LOOPBACK);
+    bench_begin(&bench, &aid, &bound);
+    const struct counters *counters = bench.service.counters;
+    for (uint16_t i = 0; i < FEW + ENOUGH; i++) {
+        fds[i] = aid_connect(&bound, SOCK_STREAM);
+        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
+    }
+    tcp_accept(bench.tcp, &bench.endpoint, FEW);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_bytes_received_tcp), FEW * (2 + AID_QUERY));
+    ck_assert_uint_eq(counter_get(counters, COUNTER_answers_tcp), 0);
+    tcp_finish_turn(bench.tcp);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_answers_tcp), FEW);
+    tcp_accept(bench.tcp, &bench.endpoint, ENOUGH);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_answers_tcp), FEW + SERVE_BATCH);
+    tcp_finish_turn(bench.tcp);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_answers_tcp), FEW + ENOUGH);
+    for (uint16_t i = 0; i < FEW + ENOUGH; i++) {
+        aid_read_answer(fds[i], i);
+        close(fds[i]);
+    }
+    bench_end(&bench);
+    world_free(atomic_load(&aid.publisher->current));
+    free(aid.publisher);
+    ck_assert_uint_eq(unit_descriptors(), aid.descriptors);
 }
 END_TEST
 
@@ -271,6 +366,7 @@ int main(void)
 {
     struct unit unit = unit_begin("net_gather");
     tcase_add_test(unit.tests, each_gets_its_own);
+    tcase_add_test(unit.tests, queries_wait_for_company);
     tcase_add_test(unit.tests, large_ones_among_them);
     tcase_add_test(unit.tests, long_ones_among_them);
     tcase_add_test(unit.tests, who_does_otherwise_disturbs_nobody);
