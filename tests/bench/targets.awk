@@ -80,10 +80,14 @@ function reload(   set, who, m, worst, before) {
     at_least("reload of 1M delegations: at least 3 x faster than the fastest",
         ratio(set, who, "seconds", set, "rrdnsd"), 3, "%.2f x", " (" who ")")
     at_most("  questions lost: none", most(set, "rrdnsd", "lost"), 0, "%d")
-    m = ratio_of(set, "p99 during", "p99 before")
-    worst = ratio_of(set, "p99 after", "p99 before")
-    at_most("  p99 during and after, at most 1.5 x idle", m == "" ? "" : m > worst ? m : worst, 1.5,
-        "%.2f x")
+    # Of each the quietest round's: others on the machine can make a wait longer, never shorter. Idle
+    # is what of before and after is the quieter.
+    before = least(set, "rrdnsd", "p99 before")
+    m = least(set, "rrdnsd", "p99 during")
+    worst = least(set, "rrdnsd", "p99 after")
+    m = before == "" ? "" : m > worst ? m : worst
+    at_most("  p99 during and after, at most 1.5 x idle",
+        m == "" ? "" : m / (before < worst ? before : worst), 1.5, "%.2f x")
     at_most("  peak memory, under twice the loaded plus the file",
         ratio_of(set, "peak", "allowed"), 1, "%.2f of that")
 }
