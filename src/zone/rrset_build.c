@@ -23,6 +23,7 @@ enum {
 
 struct earlier {
     const uint8_t *name; /* whole, uncompressed */
+    size_t size;
     size_t literal;      /* octets of it that stand in the block literally */
     size_t position;     /* of its first octet in the block */
 };
@@ -77,6 +78,9 @@ static void pad(struct bytes *bytes, size_t start, size_t unit)
  */
 static size_t common_end(const uint8_t *name, size_t size, const uint8_t *other, size_t other_size)
 {
+    if (size == 1 || other_size == 1 || name[size - 2] != other[other_size - 2]) {
+        return 1; /* where nothing is shared, the last octet before the root nearly always tells */
+    }
     unsigned labels = name_labels(name), other_labels = name_labels(other);
     while (size > other_size || labels > other_labels) {
         size -= 1u + *name;
@@ -109,9 +113,8 @@ static size_t find_end(const struct block *b, const uint8_t *name, size_t size, 
     *value = (uint16_t)best;
     for (size_t i = 0; i < b->earliers && best < size; i++) {
         const struct earlier *e = &b->earlier[i];
-        size_t whole = name_size(e->name);
-        size_t end = common_end(name, size, e->name, whole);
-        size_t offset = whole - end; /* where that end begins in the earlier name */
+        size_t end = common_end(name, size, e->name, e->size);
+        size_t offset = e->size - end; /* where that end begins in the earlier name */
         if (end > best && offset < e->literal && e->position + offset <= RRSET_REACH) {
             best = end;
             *value = (uint16_t)(256 + e->position + offset);
@@ -135,7 +138,7 @@ static void append_name(struct block *b, const uint8_t *name, size_t size)
         put(&b->builder->patches, &at, sizeof at);
     }
     if (literal > 1 && b->earliers < EARLIER_MAX) {
-        b->earlier[b->earliers++] = (struct earlier){name, literal, position};
+        b->earlier[b->earliers++] = (struct earlier){name, size, literal, position};
     }
 }
 
