@@ -24,8 +24,8 @@ enum {
 struct earlier {
     const uint8_t *name; /* whole, uncompressed */
     size_t size;
-    size_t literal;      /* octets of it that stand in the block literally */
-    size_t position;     /* of its first octet in the block */
+    size_t literal;  /* octets of it that stand in the block literally */
+    size_t position; /* of its first octet in the block */
 };
 
 struct block {
