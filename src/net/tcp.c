@@ -15,7 +15,8 @@
 
 #include <errno.h>
 #include <event2/event.h>
-#include <poll.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -241,18 +242,23 @@ static void admit(struct tcp *tcp, int fd, const union socket_address *peer)
 }
 
 /*
- * Asked before each accept4() but a turn's first. One that finds nothing costs 4.5 us, since the
- * kernel makes a socket and a file before it looks; to ask costs 0.3 us.
+ * How many connections wait at a listening socket. An accept4() that finds none costs 4.5 us, since
+ * the kernel makes a socket and a file before it looks; to ask costs 0.3 us.
  */
-static bool one_waits(int fd)
+static unsigned waiting_at(int fd)
 {
-    struct pollfd waits = {.fd = fd, .events = POLLIN};
-    return poll(&waits, 1, 0) > 0;
+    struct tcp_info info = {0};
+    socklen_t size = sizeof info;
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) == 0 ? info.tcpi_unacked : 0;
 }
 
 bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most)
 {
-    for (unsigned i = 0; i < most && (i == 0 || one_waits(endpoint->fd)); i++) {
+    unsigned waiting = 1; /* or we would not have been called */
+    for (unsigned i = 0; i < most; i++, waiting--) {
+        if (waiting == 0 && (waiting = waiting_at(endpoint->fd)) == 0) {
+            break;
+        }
         union socket_address peer;
         socklen_t size = sizeof peer;
         int fd = accept4(endpoint->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
