@@ -39,7 +39,7 @@ enum {
     CREW_MAX = 256,
     GENTLE_NICE = 10,
     NICE_MOST = 19,
-    SPAN_NS = 200000,
+    SPAN_NS = 150000,
     SPAN_MOST_NS = 1000000,
     SPAN_SIGNAL = SIGURG, /* ignored where nobody asked for it, and nothing of ours does else */
 };
