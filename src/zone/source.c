@@ -113,13 +113,14 @@ static int open_file(struct source_directory *directory, const char *path, struc
     return fd;
 }
 
-/* Up to size octets; fewer only at the end of the file. Negative: errno says why. */
-static ssize_t read_whole(int fd, char *data, size_t size)
+/* Up to size octets from offset on; fewer only at the end of the file. Negative: errno says why.
+ * Where there are threads, read() would lock the file's position. */
+static ssize_t read_whole(int fd, char *data, size_t size, size_t offset)
 {
     size_t done = 0;
     while (done < size) {
         size_t step = size - done < READ_STEP ? size - done : READ_STEP;
-        ssize_t n = read(fd, data + done, step);
+        ssize_t n = pread(fd, data + done, step, (off_t)(offset + done));
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -154,7 +155,7 @@ static int read_text(int fd, size_t expected, struct source_text *text)
             text->data = data;
             text->room = room;
         }
-        ssize_t n = read_whole(fd, text->data + text->size, room - text->size);
+        ssize_t n = read_whole(fd, text->data + text->size, room - text->size, text->size);
         if (n < 0) {
             int saved = errno;
             source_text_free(text);
@@ -303,8 +304,10 @@ static int hash_file(int fd, uint64_t hash[2])
     if (error == RR_OK) {
         XXH3_128bits_reset(state);
         ssize_t n;
-        while ((n = read_whole(fd, room, READ_STEP)) > 0) {
+        size_t done = 0;
+        while ((n = read_whole(fd, room, READ_STEP, done)) > 0) {
             XXH3_128bits_update(state, room, (size_t)n);
+            done += (size_t)n;
         }
         XXH128_hash_t digest = XXH3_128bits_digest(state);
         hash[0] = digest.high64;
@@ -320,7 +323,7 @@ static int hash_file(int fd, uint64_t hash[2])
 static int hash_image(int fd, uint64_t hash[2])
 {
     struct image_header header = {0};
-    ssize_t n = read_whole(fd, (char *)&header, sizeof header);
+    ssize_t n = read_whole(fd, (char *)&header, sizeof header, 0);
     memcpy(hash, header.checksum, sizeof header.checksum);
     return n < 0 ? RR_EIO : RR_OK;
 }
