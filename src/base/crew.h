@@ -24,7 +24,7 @@ void crew_run(size_t members, void (*work)(void *context), void *context);
 
 /*
  * The same for work beside threads that answer: on threads of its own, which leave them nine tenths
- * of a CPU that both want, and give way to them each 0.15 ms, or 1 ms where those use the CPU without
+ * of a CPU that both want, and give way to them each 0.1 ms, or 1 ms where those use the CPU without
  * a pause. The caller just waits; where no thread can be had it does the work. Crews that such work
  * makes are gentle too. Their work must do with EINTR from calls that a signal ends even where it
  * asks for them to be restarted (signal(7)).

@@ -411,6 +411,7 @@ static int run_rate(void)
         return 1;
     }
     print_tally(change.measured);
+    printf(" stopped=%.3f", (double)load.stopped * 1e-9);
     if (load.command != NULL) {
         const struct tally *t = &load.tally;
         printf(" p50_before=%.1f p99_before=%.1f p99_during=%.1f p99_after=%.1f"

@@ -94,6 +94,11 @@ struct load {
     struct origin *origin; // the upstream that this is at the same time; or NULL
     uint64_t began;        // when what is waited for was started, in ns since 1970; 0: now
     uint64_t waited;       // ns in which the generator had nothing to do
+    // At a fixed rate: when it last looked at the clock, ns in which it was stopped itself, and until
+    // when: what was open then says nothing of the server, and is counted but not timed.
+    uint64_t looked;
+    uint64_t stopped;
+    uint64_t blind;
     // A change to make while it runs, and what shows that it is there.
     const char *command;
     const char *zone;

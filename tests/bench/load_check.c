@@ -223,7 +223,7 @@ bool check(struct load *load, struct client *client, const uint8_t *answer, size
         tally->late++;
         return false;
     }
-    uint64_t took = now - slot->sent;
+    uint64_t asked = slot->sent;
     slot->sent = 0;
     client->open--;
     if (!load->echo) {
@@ -249,7 +249,9 @@ bool check(struct load *load, struct client *client, const uint8_t *answer, size
         }
     }
     tally->answered++;
-    histogram_add(&tally->latency, took);
+    if (asked > load->blind) {
+        histogram_add(&tally->latency, now - asked);
+    }
     return true;
 }
 
