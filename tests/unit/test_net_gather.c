@@ -6,6 +6,8 @@
 #include "unit.h"
 
 #include <event2/event.h>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "net/limits.h"
 #include "net/proxy.h"
@@ -109,7 +111,7 @@ static void bench_begin(struct bench *bench, const struct aid *aid, struct net_a
     ck_assert_int_eq(socket_bound(bench->endpoint.fd, bound), 0);
 }
 
-static void bench_end(struct bench *bench)
+static void bench_end(struct bench *bench, struct aid *aid)
 {
     tcp_free(bench->tcp);
     proxy_free(bench->service.proxy);
@@ -120,6 +122,9 @@ static void bench_end(struct bench *bench)
     free(bench->limits);
     free(bench->upstream_counts);
     free(bench->rates);
+    world_free(atomic_load(&aid->publisher->current));
+    free(aid->publisher);
+    ck_assert_uint_eq(unit_descriptors(), aid->descriptors);
 }
 
 /* Queries are read, and none is answered before the turn ends or there are enough for a batch. */
@@ -151,10 +156,103 @@ START_TEST(queries_wait_for_company)
         aid_read_answer(fds[i], i);
         close(fds[i]);
     }
-    bench_end(&bench);
-    world_free(atomic_load(&aid.publisher->current));
-    free(aid.publisher);
-    ck_assert_uint_eq(unit_descriptors(), aid.descriptors);
+    bench_end(&bench, &aid);
+}
+END_TEST
+
+/* The one descriptor of this process that epoll's are. */
+static int epoll_descriptor(void)
+{
+    int found = -1;
+    for (int fd = 0; fd < 1024; fd++) {
+        char path[32], what[64];
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        ssize_t size = readlink(path, what, sizeof what - 1);
+        what[size > 0 ? size : 0] = '\0';
+        if (strcmp(what, "anon_inode:[eventpoll]") == 0) {
+            ck_assert_int_eq(found, -1);
+            found = fd;
+        }
+    }
+    ck_assert_int_ne(found, -1);
+    return found;
+}
+
+/* libevent tells of each connection that it can't watch. */
+static void expected(int severity, const char *message)
+{
+    (void)severity;
+    (void)message;
+}
+
+/* Connections that the loop can't watch end while their queries wait; those beside are served. */
+START_TEST(some_are_gone_before_they_are_served)
+{
+    enum { FEW = 8 };
+    int fds[2 * FEW];
+    struct aid aid;
+    struct bench bench;
+    struct net_address bound;
+    uint8_t query[64];
+    aid_prepare(&aid, LOOPBACK);
+    bench_begin(&bench, &aid, &bound);
+    const struct counters *counters = bench.service.counters;
+    for (uint16_t i = 0; i < 2 * FEW; i++) {
+        fds[i] = aid_connect(&bound, SOCK_STREAM);
+        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
+    }
+    tcp_accept(bench.tcp, &bench.endpoint, FEW / 2);
+    int epoll = epoll_descriptor();
+    int kept = dup(epoll), nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    ck_assert_int_eq(dup2(nothing, epoll), epoll);
+    event_set_log_callback(expected);
+    tcp_accept(bench.tcp, &bench.endpoint, FEW);
+    event_set_log_callback(NULL);
+    ck_assert_int_eq(dup2(kept, epoll), epoll);
+    close(kept);
+    close(nothing);
+    tcp_accept(bench.tcp, &bench.endpoint, FEW / 2);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_tcp_accepted), 2 * FEW);
+    ck_assert_uint_eq(counter_get(counters, COUNTER_tcp_closed), FEW);
+    tcp_finish_turn(bench.tcp);
+    ck_assert_uint_eq(tcp_count(bench.tcp), FEW);
+    for (uint16_t i = 0; i < 2 * FEW; i++) {
+        if (i < FEW / 2 || i >= FEW + FEW / 2) {
+            aid_read_answer(fds[i], i);
+        } else {
+            aid_expect_end(fds[i], false);
+        }
+        close(fds[i]);
+    }
+    bench_end(&bench, &aid);
+}
+END_TEST
+
+/* A worker that ends in the middle of a turn. */
+START_TEST(all_are_gone_before_they_are_served)
+{
+    enum { FEW = 8 };
+    int fds[FEW];
+    struct aid aid;
+    struct bench bench;
+    struct net_address bound;
+    uint8_t query[64];
+    aid_prepare(&aid, LOOPBACK);
+    bench_begin(&bench, &aid, &bound);
+    for (uint16_t i = 0; i < FEW; i++) {
+        fds[i] = aid_connect(&bound, SOCK_STREAM);
+        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
+    }
+    tcp_accept(bench.tcp, &bench.endpoint, FEW);
+    ck_assert_uint_eq(tcp_count(bench.tcp), FEW);
+    tcp_free(bench.tcp);
+    bench.tcp = NULL;
+    for (uint16_t i = 0; i < FEW; i++) {
+        aid_expect_end(fds[i], false);
+        close(fds[i]);
+    }
+    ck_assert_uint_eq(counter_get(bench.service.counters, COUNTER_tcp_closed), FEW);
+    bench_end(&bench, &aid);
 }
 END_TEST
 
@@ -367,6 +465,8 @@ int main(void)
     struct unit unit = unit_begin("net_gather");
     tcase_add_test(unit.tests, each_gets_its_own);
     tcase_add_test(unit.tests, queries_wait_for_company);
+    tcase_add_test(unit.tests, some_are_gone_before_they_are_served);
+    tcase_add_test(unit.tests, all_are_gone_before_they_are_served);
     tcase_add_test(unit.tests, large_ones_among_them);
     tcase_add_test(unit.tests, long_ones_among_them);
     tcase_add_test(unit.tests, who_does_otherwise_disturbs_nobody);
