@@ -111,7 +111,10 @@ START_TEST(prefetch)
         pause_ms(5);
     }
     ck_assert_int_ge(proxied_grown("proxy_prefetches"), 1);
-    ck_assert_uint_eq(scripted_asked(up, prefetch_name, "A"), asked + 1);
+    /* Once; and once more for each time that upstream was too slow, where this machine stood still. */
+    unsigned more = scripted_asked(up, prefetch_name, "A") - asked;
+    ck_assert_uint_ge(more, 1);
+    ck_assert_uint_le(more, 1 + (unsigned)proxied_grown("proxy_timeouts"));
     ck_assert_msg(slowest < 250 || harness_sanitized(), "an answer took %u ms", slowest);
 }
 END_TEST
