@@ -35,7 +35,9 @@
 // The line is KEY=VALUE pairs: times per answer in microseconds. `wait` is the share of time in
 // which the generator had nothing to do; where it is near 0, the generator is what limits. `self`
 // is the share of time that it had its core, `other` the share that others took on the server's: a
-// run with self < 0.9 or other > 0.1 says little. `asked` is what came to it as an upstream.
+// run with self < 0.9 or other > 0.1 says little. `asked` is what came to it as an upstream. `stopped`
+// (at a fixed rate) are the seconds in which it stood still for more than 2 ms at a time: what was
+// open then is counted, and not timed.
 //
 // Only loopback addresses are taken: this is no tool to try out on others.
 #include "cpu.h"
