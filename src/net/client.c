@@ -101,10 +101,8 @@ void client_unwatch(struct client *client)
 
 void client_free(struct client *client)
 {
-    close(client->fd); /* which takes it from epoll's set: libevent then finds nothing to do there,
-                          a connection costs 1 % less, and no other thread's descriptor of the same
-                          number can be in this loop's set */
     client_unwatch(client);
+    close(client->fd);
     free(client->held.data);
     free(client->unsent.data);
     free(client);
