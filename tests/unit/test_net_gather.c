@@ -127,6 +127,16 @@ static void bench_end(struct bench *bench, struct aid *aid)
     ck_assert_uint_eq(unit_descriptors(), aid->descriptors);
 }
 
+/* Connects so many clients; each asks for the same by its number. */
+static void ask_all(const struct net_address *bound, int *fds, uint16_t count)
+{
+    uint8_t query[64];
+    for (uint16_t i = 0; i < count; i++) {
+        fds[i] = aid_connect(bound, SOCK_STREAM);
+        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
+    }
+}
+
 /* Queries are read, and none is answered before the turn ends or there are enough for a batch. */
 START_TEST(queries_wait_for_company)
 {
@@ -135,14 +145,10 @@ START_TEST(queries_wait_for_company)
     struct aid aid;
     struct bench bench;
     struct net_address bound;
-    uint8_t query[64];
     aid_prepare(&aid, LOOPBACK);
     bench_begin(&bench, &aid, &bound);
     const struct counters *counters = bench.service.counters;
-    for (uint16_t i = 0; i < FEW + ENOUGH; i++) {
-        fds[i] = aid_connect(&bound, SOCK_STREAM);
-        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
-    }
+    ask_all(&bound, fds, FEW + ENOUGH);
     tcp_accept(bench.tcp, &bench.endpoint, FEW);
     ck_assert_uint_eq(counter_get(counters, COUNTER_bytes_received_tcp), FEW * (2 + AID_QUERY));
     ck_assert_uint_eq(counter_get(counters, COUNTER_answers_tcp), 0);
@@ -193,14 +199,10 @@ START_TEST(some_are_gone_before_they_are_served)
     struct aid aid;
     struct bench bench;
     struct net_address bound;
-    uint8_t query[64];
     aid_prepare(&aid, LOOPBACK);
     bench_begin(&bench, &aid, &bound);
     const struct counters *counters = bench.service.counters;
-    for (uint16_t i = 0; i < 2 * FEW; i++) {
-        fds[i] = aid_connect(&bound, SOCK_STREAM);
-        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
-    }
+    ask_all(&bound, fds, 2 * FEW);
     tcp_accept(bench.tcp, &bench.endpoint, FEW / 2);
     int epoll = epoll_descriptor();
     int kept = dup(epoll), nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -236,13 +238,9 @@ START_TEST(all_are_gone_before_they_are_served)
     struct aid aid;
     struct bench bench;
     struct net_address bound;
-    uint8_t query[64];
     aid_prepare(&aid, LOOPBACK);
     bench_begin(&bench, &aid, &bound);
-    for (uint16_t i = 0; i < FEW; i++) {
-        fds[i] = aid_connect(&bound, SOCK_STREAM);
-        aid_send(fds[i], query, aid_query_tcp(query, i, "www", TYPE_A));
-    }
+    ask_all(&bound, fds, FEW);
     tcp_accept(bench.tcp, &bench.endpoint, FEW);
     ck_assert_uint_eq(tcp_count(bench.tcp), FEW);
     tcp_free(bench.tcp);
