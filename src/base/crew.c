@@ -10,8 +10,9 @@
  * reload of a million delegations beside those questions took 1.75 s instead of 2.7 s, with a p99 of
  * 0.3 ms instead of 1.5 ms: before, workers waited for the kernel's tick whenever they had used up
  * what they were owed. That was with spans of 0.2 ms. Shorter ones are a trade, since a worker that
- * is let in more often finds fewer questions: p99 and the reload's time are 0.26 ms and 1.5 s with
- * 0.15 ms, 0.17 ms and 1.75 s with 0.1, 0.16 ms and 1.95 s with 0.07 (0.1 ms idle).
+ * is let in more often finds fewer questions. p99 and the reload's time in the quietest of four or
+ * five rounds: 0.26 ms and 1.5 s with 0.15 ms, 0.17 ms and 1.75 s with 0.1, 0.16 ms and 1.95 s with
+ * 0.07 (idle 0.1 ms).
  *
  * A span is ended by a timer of the thread's own, whose signal has it call sched_yield(). Where
  * nobody waits that costs 4 us. The kernel is told that a span is the thread's slice: Linux 6.18

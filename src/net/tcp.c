@@ -254,7 +254,7 @@ static unsigned waiting_at(int fd)
 
 bool tcp_accept(struct tcp *tcp, const struct endpoint *endpoint, unsigned most)
 {
-    unsigned waiting = 1; /* or we would not have been called */
+    unsigned waiting = 1; /* not asked: the loop has told, or it is a listener's last time */
     for (unsigned i = 0; i < most; i++, waiting--) {
         if (waiting == 0 && (waiting = waiting_at(endpoint->fd)) == 0) {
             break;
