@@ -10,14 +10,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 
 enum {
     SMALL = 64 * 1024,
     PAGE = 4096,
     /* Octets given back or protected in one call, during which the kernel need not let a worker
-     * have the CPU: 50 us. */
-    STEP = 512 * 1024,
+     * have the CPU: 15 us. */
+    STEP = 128 * 1024,
     /* From here on a restored arena comes in huge pages where there are any: filling small ones
      * costs as much as the reading. Those are given back and protected whole: to do so with a part
      * of one, the kernel would make small ones of it, and each is but one entry to it. */
@@ -46,9 +47,11 @@ void arena_free(struct arena *arena)
     if (arena->mapped) {
         for (size_t at = 0; at < arena->capacity; at += step_at(arena, at)) {
             munmap(arena->base + at, step_at(arena, at));
+            crew_give_way();
         }
     } else {
         free(arena->base);
+        crew_step();
     }
     arena_init(arena);
 }
@@ -206,6 +209,7 @@ int arena_seal(struct arena *arena)
         if (mprotect(arena->base + at, step_at(arena, at), PROT_READ) != 0) {
             return RR_ENOMEM;
         }
+        crew_give_way();
     }
     return RR_OK;
 }

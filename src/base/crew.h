@@ -11,6 +11,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+enum { CREW_STEPS = 16 };
+extern _Thread_local unsigned crew_steps; /* crew_step's: left until it looks at the clock */
+
 /* How many CPUs this thread may run on; at least 1. */
 size_t crew_cpus(void);
 
@@ -24,8 +27,8 @@ void crew_run(size_t members, void (*work)(void *context), void *context);
 
 /*
  * The same for work beside threads that answer: on threads of its own, which leave them nine tenths
- * of a CPU that both want, and give way to them each 0.1 ms, or 1 ms where those use the CPU without
- * a pause. The caller just waits; where no thread can be had it does the work. Crews that such work
+ * of a CPU that both want, and give way to them whenever the work calls crew_give_way or crew_step,
+ * each ms where it does not. The caller just waits; where no thread can be had it does the work. Crews that such work
  * makes are gentle too. Their work must do with EINTR from calls that a signal ends even where it
  * asks for them to be restarted (signal(7)).
  */
@@ -36,5 +39,22 @@ void crew_run_gently(size_t members, void (*work)(void *context), void *context)
  * answers need not claim the CPU from them the moment it is woken. Any thread may ask.
  */
 bool crew_gives_way(void);
+
+/*
+ * Where this thread is gentle and has had the CPU for 15 us, or 1 ms at most where the others use it
+ * without a pause, lets them have it. Elsewhere it does nothing. Work that may be run gently calls
+ * it every few microseconds; a look at the clock is 25 ns.
+ */
+void crew_give_way(void);
+
+/* The same for the smallest steps, those of a record or a name, of which each CREW_STEPS-th looks at
+ * the clock. */
+static inline void crew_step(void)
+{
+    if (--crew_steps == 0) {
+        crew_steps = CREW_STEPS;
+        crew_give_way();
+    }
+}
 
 #endif

@@ -41,6 +41,13 @@ enum {
      * its free lists takes tens of milliseconds after a large load; small ones reuse what there is.
      */
     TRIM_RECORDS = 100000,
+    /*
+     * From here on malloc's blocks are mappings, which realloc moves without copying. glibc would
+     * raise the line with the first of them that is freed, and copy the arrays of a large zone
+     * whenever they grow. So much may be free at a heap's end without being given back.
+     */
+    MAPPED_FROM = 1024 * 1024,
+    FREE_AT_END = 4 * 1024 * 1024,
     SECOND_NS = 1000000000,
 };
 
@@ -591,6 +598,8 @@ int loader_new(const struct config *config, const struct settings *settings,
                struct publisher *publisher, struct loader **loader, struct loader_result *result)
 {
     struct loader_result first;
+    mallopt(M_MMAP_THRESHOLD, MAPPED_FROM);
+    mallopt(M_TRIM_THRESHOLD, FREE_AT_END);
     struct loader_job *job = loader_job_new(config, settings, NULL, 0);
     struct loader *made = aligned_alloc(_Alignof(struct loader), sizeof *made);
     if (job == NULL || made == NULL) {

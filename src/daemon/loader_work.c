@@ -140,6 +140,7 @@ static void help(void *context)
         }
         prefetch(work->plan, i + 1);
         look_at(&work->plan->items[i], work->threads, &scratch);
+        crew_give_way();
     }
     zone_scratch_free(&scratch);
 }

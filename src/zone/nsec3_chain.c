@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "base/crew.h"
 #include "dns/base_encoding.h"
 #include "dns/key.h"
 #include "dns/rrtype.h"
@@ -100,6 +101,7 @@ static bool is_member(const struct zone *zone, arena_ref ref, arena_ref apex,
 {
     const struct node *node = zone_at(zone, ref);
     uint8_t hash[NSEC3_HASH];
+    crew_step();
     if (node->parent != apex || node->key_size != HASH_KEY) {
         return false;
     }

@@ -5,6 +5,8 @@
  */
 #include "zone/radix.h"
 
+#include "base/crew.h"
+
 #if defined(__x86_64__) && !defined(__POPCNT__)
 #define RADIX_TWICE 1
 #endif
@@ -144,6 +146,7 @@ size_t radix_count(const uint16_t *common, size_t count)
     uint16_t open[KEY_MAX + 2];
     size_t depth = 0, branches = 0;
     for (size_t i = 1; i < count; i++) {
+        crew_step();
         while (depth > 0 && open[depth - 1] > common[i]) {
             depth--;
         }
@@ -192,6 +195,7 @@ static void build_range(struct build *b, size_t low, size_t high, uint32_t at)
     size_t children = 0;
     uint64_t bitmap = 0;
     for (size_t i = low; i < high; i++) {
+        crew_step();
         if (i == low || b->common[i] == position) {
             bitmap |= (uint64_t)1 << symbol_at(b, i, position);
             starts[children++] = i;

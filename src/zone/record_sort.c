@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "dns/key.h"
 
 enum {
@@ -48,6 +49,7 @@ static void counting_sort(struct sort_item *items, struct sort_item *spare, size
 {
     struct sort_item *from = items, *to = spare;
     for (unsigned shift = 0; shift < 8 * WINDOW; shift += 8) {
+        crew_give_way();
         size_t start[DIGITS] = {0};
         for (size_t i = 0; i < count; i++) {
             start[from[i].prefix >> shift & 0xff]++;
@@ -80,6 +82,7 @@ static void sort_window(struct sort_item *items, struct sort_item *spare, size_t
     for (size_t i = 0; i < count; i++) {
         items[i].prefix = prefix_at(items[i].owner, depth);
         sorted = sorted && (i == 0 || items[i - 1].prefix <= items[i].prefix);
+        crew_step();
     }
     if (!sorted) {
         if (count < FEW) {

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "dns/key.h"
 #include "dns/name.h"
@@ -248,6 +249,7 @@ void records_drop(struct records *records, size_t i)
             free(chunk);
         } else {
             munmap(chunk, sizeof *chunk + chunk->size + RECORD_SLACK);
+            crew_give_way();
         }
     }
     *part = (struct record_part){0};

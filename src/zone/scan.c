@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "dns/rdata.h"
 #include "dns/rrtype.h"
@@ -301,6 +302,7 @@ void scan_entries(struct scan *scan, const char *end)
 {
     while (scan->lexer.at < end && scan->error == RR_OK) {
         scan_entry(scan);
+        crew_step();
     }
 }
 

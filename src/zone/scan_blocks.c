@@ -9,6 +9,7 @@
 #include <strings.h>
 #include <xxhash.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "dns/name.h"
 #include "zone/image.h"
@@ -212,6 +213,7 @@ static bool take_block(struct look *look, bool last)
     look->offset += block.size;
     look->kept -= block.size;
     memmove(look->room, text + block.size, look->kept);
+    crew_give_way();
     return add_block(look, &block);
 }
 

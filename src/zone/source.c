@@ -19,13 +19,14 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "zone/image.h"
 #include "zone/lexer.h"
 
 /* Octets that the kernel is asked for at a time. It need not let go of the CPU within a call, and a
  * worker beside may have a query to answer; much less would be all calls and no reading. */
-enum { READ_STEP = 1 << 18 };
+enum { READ_STEP = 1 << 16 };
 
 /* Octets that tell of a file's beginning. Files of up to READ_STEP are hashed by a single read. */
 enum { HEAD_SIZE = 4096 };
@@ -131,6 +132,7 @@ static ssize_t read_whole(int fd, char *data, size_t size, size_t offset)
             break;
         }
         done += (size_t)n;
+        crew_give_way();
     }
     return (ssize_t)done;
 }
@@ -285,6 +287,7 @@ bool source_piece(const struct source_open *file, uint64_t offset, char *data, s
             return false;
         }
         done += n > 0 ? (size_t)n : 0;
+        crew_give_way();
     }
     return true;
 }

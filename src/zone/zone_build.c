@@ -98,6 +98,7 @@ static bool sort_part(struct zone_builder *b, const struct record_part *list, st
                 part->items[part->owners++].owner = owner;
             }
             owner = record_owner_next(owner);
+            crew_step();
         }
     }
     record_sort(part->items, spare, part->owners);

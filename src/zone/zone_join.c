@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "dns/name.h"
 #include "zone/zone.h"
 
@@ -38,6 +39,7 @@ static void note_node(struct zone_join *join, arena_ref ref, size_t common)
     join->nodes[join->count] = ref;
     join->common[join->count] = (uint16_t)common;
     join->ahead[join->count++] = key_prefix(node_key(node), node->key_size, common);
+    crew_step();
 }
 
 /* The node of a key that is among those noted. */

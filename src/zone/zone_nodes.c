@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "dns/rrtype.h"
 #include "zone/records_list.h"
 #include "zone/zone.h"
@@ -313,6 +314,7 @@ bool zone_nodes_add(struct zone_nodes *b, const struct sort_item *items, size_t 
         if (!add_owner(b, items + low, high - low)) {
             return false;
         }
+        crew_step();
     }
     return true;
 }

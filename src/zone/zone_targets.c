@@ -1,5 +1,6 @@
 #include "zone/zone_targets.h"
 
+#include "base/crew.h"
 #include "dns/name.h"
 #include "dns/rrtype.h"
 #include "zone/records_list.h"
@@ -133,5 +134,6 @@ void zone_targets_resolve(struct zone *zone, const struct records *records,
     const struct targets targets = {zone, records, diag};
     for (size_t i = 0; i < count;) {
         i += resolve_node(&targets, arena_at(&zone->arena, places[i].node), &places[i]);
+        crew_step();
     }
 }

@@ -678,7 +678,9 @@ static double cpu_seconds(void)
 }
 
 struct rivals {
+    bool steps; /* the loader looks at the clock itself */
     atomic_bool begun, end;
+    size_t turns;          /* how often the worker was let in */
     double loader, worker; /* seconds of the CPU */
 };
 
@@ -695,6 +697,20 @@ static void *fill_the_cpu(void *context)
     return NULL;
 }
 
+/* As one that is woken for one thing after the other. */
+static void *be_woken(void *context)
+{
+    struct rivals *rivals = context;
+    const struct timespec pause = {0, 20000};
+    ck_assert_int_eq(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    while (!atomic_load(&rivals->end)) {
+        atomic_store(&rivals->begun, true);
+        nanosleep(&pause, NULL);
+        rivals->turns++;
+    }
+    return NULL;
+}
+
 static void load_beside(void *context)
 {
     struct rivals *rivals = context;
@@ -705,16 +721,19 @@ static void load_beside(void *context)
     double before = cpu_seconds();
     clock_gettime(CLOCK_MONOTONIC, &begin);
     do {
+        if (rivals->steps) {
+            crew_step();
+        }
         clock_gettime(CLOCK_MONOTONIC, &now);
     } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < 1500);
     rivals->loader = cpu_seconds() - before;
     atomic_store(&rivals->end, true);
 }
 
-/* A flood does not starve a loader, nor a loader those who answer. */
-START_TEST(gentle_threads_have_a_tenth)
+/* A loader beside a worker of that kind, both on one CPU. */
+static struct rivals contend(void *(*work)(void *context), bool steps)
 {
-    struct rivals rivals = {0};
+    struct rivals rivals = {.steps = steps};
     pthread_t worker;
     cpu_set_t all, one;
     ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
@@ -725,13 +744,28 @@ START_TEST(gentle_threads_have_a_tenth)
         }
     }
     ck_assert_int_eq(sched_setaffinity(0, sizeof one, &one), 0);
-    ck_assert_int_eq(pthread_create(&worker, NULL, fill_the_cpu, &rivals), 0);
+    ck_assert_int_eq(pthread_create(&worker, NULL, work, &rivals), 0);
     crew_run_gently(1, load_beside, &rivals);
     pthread_join(worker, NULL);
     ck_assert_int_eq(sched_setaffinity(0, sizeof all, &all), 0);
+    return rivals;
+}
+
+/* A flood does not starve a loader, nor a loader those who answer. */
+START_TEST(gentle_threads_have_a_tenth)
+{
+    struct rivals rivals = contend(fill_the_cpu, _i != 0);
     double share = rivals.loader / (rivals.loader + rivals.worker);
     ck_assert_msg(share > 0.03 && share < 0.3, "loader %.3f s, worker %.3f s", rivals.loader,
                   rivals.worker);
+}
+END_TEST
+
+/* Who looks at the clock lets others in far more often than the timer of those who don't. */
+START_TEST(gentle_threads_let_others_in)
+{
+    size_t without = contend(be_woken, false).turns, with = contend(be_woken, true).turns;
+    ck_assert_msg(without > 100 && with > 3 * without, "%zu turns, %zu turns", without, with);
 }
 END_TEST
 
@@ -777,7 +811,8 @@ int main(void)
     tcase_add_test(unit.tests, crews);
     tcase_add_test(unit.tests, crews_within_crews);
     tcase_add_test(unit.tests, crews_go_on_after_giving_way);
-    tcase_add_test(unit.tests, gentle_threads_have_a_tenth);
+    tcase_add_loop_test(unit.tests, gentle_threads_have_a_tenth, 0, 2);
+    tcase_add_test(unit.tests, gentle_threads_let_others_in);
     tcase_add_test(unit.tests, crews_without_timers);
     tcase_add_test(unit.tests, diag_places);
     tcase_add_test(unit.tests, diag_keeps_faults);
