@@ -46,7 +46,7 @@ enum {
      * raise the line with the first of them that is freed, and copy the arrays of a large zone
      * whenever they grow. So much may be free at a heap's end without being given back.
      */
-    MAPPED_FROM = 1024 * 1024,
+    MAPPED_FROM = 512 * 1024,
     FREE_AT_END = 4 * 1024 * 1024,
     SECOND_NS = 1000000000,
 };
