@@ -11,9 +11,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum { CREW_STEPS = 16 };
-extern _Thread_local unsigned crew_steps; /* crew_step's: left until it looks at the clock */
-
 /* How many CPUs this thread may run on; at least 1. */
 size_t crew_cpus(void);
 
@@ -27,10 +24,10 @@ void crew_run(size_t members, void (*work)(void *context), void *context);
 
 /*
  * The same for work beside threads that answer: on threads of its own, which leave them nine tenths
- * of a CPU that both want, and give way to them whenever the work calls crew_give_way or crew_step,
- * each ms where it does not. The caller just waits; where no thread can be had it does the work. Crews that such work
- * makes are gentle too. Their work must do with EINTR from calls that a signal ends even where it
- * asks for them to be restarted (signal(7)).
+ * of a CPU that both want, and give way to them where the work calls crew_give_way or crew_step,
+ * each ms where it does not. The caller just waits; where no thread can be had it does the work.
+ * Crews that such work makes are gentle too. Their work must do with EINTR from calls that a signal
+ * ends even where it asks for them to be restarted (signal(7)).
  */
 void crew_run_gently(size_t members, void (*work)(void *context), void *context);
 
@@ -41,14 +38,17 @@ void crew_run_gently(size_t members, void (*work)(void *context), void *context)
 bool crew_gives_way(void);
 
 /*
- * Where this thread is gentle and has had the CPU for 15 us, or 1 ms at most where the others use it
- * without a pause, lets them have it. Elsewhere it does nothing. Work that may be run gently calls
- * it every few microseconds; a look at the clock is 25 ns.
+ * Where this thread is gentle and has had the CPU for 15 us, or 1 ms at most where the others use
+ * it without a pause, lets them have it. Elsewhere it does nothing. Work that may be run gently
+ * calls it every few microseconds; a look at the clock is 25 ns.
  */
 void crew_give_way(void);
 
-/* The same for the smallest steps, those of a record or a name, of which each CREW_STEPS-th looks at
- * the clock. */
+enum { CREW_STEPS = 16 };
+extern _Thread_local unsigned crew_steps; /* left until crew_step looks at the clock */
+
+/* The same for the smallest steps, those of a record or a name, of which each CREW_STEPS-th looks
+ * at the clock. */
 static inline void crew_step(void)
 {
     if (--crew_steps == 0) {

@@ -44,10 +44,10 @@ enum {
     /*
      * From here on malloc's blocks are mappings, which realloc moves without copying. glibc would
      * raise the line with the first of them that is freed, and copy the arrays of a large zone
-     * whenever they grow. So much may be free at a heap's end without being given back.
+     * whenever they grow.
      */
     MAPPED_FROM = 512 * 1024,
-    FREE_AT_END = 4 * 1024 * 1024,
+    FREE_AT_END = 4 * 1024 * 1024, /* what a heap keeps for the next block below that */
     SECOND_NS = 1000000000,
 };
 

@@ -12,7 +12,8 @@
 #include "zone/image_check.h"
 
 enum {
-    PIECE = 1 << 20, /* still in the cache when it is summed up after it was read */
+    PIECE = 1 << 20,     /* still in the cache when it is summed up after it was read */
+    READ_STEP = 1 << 16, /* in a call, during which the kernel need not let go of the CPU */
 };
 
 int image_take(const struct image_octets *octets, uint64_t at, void *out, size_t size)
@@ -25,7 +26,8 @@ int image_take(const struct image_octets *octets, uint64_t at, void *out, size_t
         return RR_OK;
     }
     for (size_t got = 0; got < size;) {
-        ssize_t n = pread(octets->fd, (uint8_t *)out + got, size - got, (off_t)(at + got));
+        size_t step = size - got < READ_STEP ? size - got : READ_STEP;
+        ssize_t n = pread(octets->fd, (uint8_t *)out + got, step, (off_t)(at + got));
         if (n == 0) {
             return RR_EFORMAT; /* shorter than it was */
         }
@@ -34,6 +36,7 @@ int image_take(const struct image_octets *octets, uint64_t at, void *out, size_t
         } else if (errno != EINTR) {
             return RR_EIO;
         }
+        crew_give_way();
     }
     return RR_OK;
 }
@@ -116,6 +119,7 @@ static void read_pieces(void *context)
             break;
         }
         sum_piece(r->arena->base, r->size, piece, &r->sums[piece]);
+        crew_give_way();
     }
 }
 

@@ -229,6 +229,7 @@ static int check_targets(struct image_pass *pass, uint8_t *rdata)
             }
             rrset = rrset_next(rrset);
         }
+        crew_step();
     }
     return RR_OK;
 }

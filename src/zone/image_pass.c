@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "dns/rrtype.h"
 #include "zone/rrset_check.h"
@@ -308,6 +309,7 @@ int image_pass_nodes(struct image_pass *pass)
         pass->nodes++;
         pass->now.before = node;
         ref += node->size / ARENA_UNIT;
+        crew_step();
     } while (image_area_ref(area, node) != last);
     return RR_OK;
 }

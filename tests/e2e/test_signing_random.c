@@ -144,16 +144,16 @@ static void end(void)
 }
 
 /* Whether a chain of aliases leads through one of its DNAMEs a second time. Its CNAME then does not
- * follow on the DNAME, and unbound holds it for one without a signature (delv: "fully validated"). */
+ * follow on the DNAME, and unbound holds the answer for bogus (delv: "fully validated"). */
 static bool dname_again(const ldns_rr_list *answer)
 {
     for (size_t i = 0; i < ldns_rr_list_rr_count(answer); i++) {
         const ldns_rr *dname = ldns_rr_list_rr(answer, i);
-        size_t through = 0;
-        for (size_t j = 0; j < ldns_rr_list_rr_count(answer); j++) {
+        size_t through = 0, count = ldns_rr_list_rr_count(answer);
+        bool leads = ldns_rr_get_type(dname) == LDNS_RR_TYPE_DNAME;
+        for (size_t j = 0; leads && j < count; j++) {
             const ldns_rr *alias = ldns_rr_list_rr(answer, j);
-            through += ldns_rr_get_type(dname) == LDNS_RR_TYPE_DNAME &&
-                       ldns_rr_get_type(alias) == LDNS_RR_TYPE_CNAME &&
+            through += ldns_rr_get_type(alias) == LDNS_RR_TYPE_CNAME &&
                        ldns_dname_is_subdomain(ldns_rr_owner(alias), ldns_rr_owner(dname));
         }
         if (through > 1) {
@@ -186,8 +186,8 @@ static const char *plain_answer(const char *name, const char *type)
     /* Nor where links lead to a name without data: if that is there only because of names below it,
      * unbound holds the answer for bogus (delv: "fully validated"). */
     ends = ends && !(negative && packet.rcode == LDNS_RCODE_NOERROR && links > 0);
-    /* For a DS it looks at what was denied before: the NSEC just before a wildcard tells it that there
-     * is none, where the wildcard's alias leads on (delv: "fully validated"). */
+    /* For a DS it looks at what was denied before: the NSEC just before a wildcard tells it that
+     * there is none, where the wildcard's alias leads on (delv: "fully validated"). */
     ends = ends && !(strcmp(type, "DS") == 0 && links > 0);
     ends = ends && !dname_again(answer);
     const char *rcode = ends && links <= 8 ? rcode_text(packet.rcode) : NULL;

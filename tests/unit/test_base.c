@@ -678,7 +678,8 @@ static double cpu_seconds(void)
 }
 
 struct rivals {
-    bool steps; /* the loader looks at the clock itself */
+    bool steps;      /* the loader looks at the clock itself */
+    unsigned for_ms; /* how long the loader takes */
     atomic_bool begun, end;
     size_t turns;          /* how often the worker was let in */
     double loader, worker; /* seconds of the CPU */
@@ -703,11 +704,13 @@ static void *be_woken(void *context)
     struct rivals *rivals = context;
     const struct timespec pause = {0, 20000};
     ck_assert_int_eq(sched_setscheduler(0, SCHED_BATCH, &(struct sched_param){0}), 0);
+    double begin = cpu_seconds();
     while (!atomic_load(&rivals->end)) {
         atomic_store(&rivals->begun, true);
         nanosleep(&pause, NULL);
         rivals->turns++;
     }
+    rivals->worker = cpu_seconds() - begin;
     return NULL;
 }
 
@@ -725,15 +728,16 @@ static void load_beside(void *context)
             crew_step();
         }
         clock_gettime(CLOCK_MONOTONIC, &now);
-    } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 < 1500);
+    } while ((now.tv_sec - begin.tv_sec) * 1000 + (now.tv_nsec - begin.tv_nsec) / 1000000 <
+             rivals->for_ms);
     rivals->loader = cpu_seconds() - before;
     atomic_store(&rivals->end, true);
 }
 
 /* A loader beside a worker of that kind, both on one CPU. */
-static struct rivals contend(void *(*work)(void *context), bool steps)
+static struct rivals contend(void *(*work)(void *context), bool steps, unsigned for_ms)
 {
-    struct rivals rivals = {.steps = steps};
+    struct rivals rivals = {.steps = steps, .for_ms = for_ms};
     pthread_t worker;
     cpu_set_t all, one;
     ck_assert_int_eq(sched_getaffinity(0, sizeof all, &all), 0);
@@ -754,18 +758,33 @@ static struct rivals contend(void *(*work)(void *context), bool steps)
 /* A flood does not starve a loader, nor a loader those who answer. */
 START_TEST(gentle_threads_have_a_tenth)
 {
-    struct rivals rivals = contend(fill_the_cpu, _i != 0);
+    struct rivals rivals = contend(fill_the_cpu, _i != 0, 1500);
     double share = rivals.loader / (rivals.loader + rivals.worker);
     ck_assert_msg(share > 0.03 && share < 0.3, "loader %.3f s, worker %.3f s", rivals.loader,
                   rivals.worker);
 }
 END_TEST
 
-/* Who looks at the clock lets others in far more often than the timer of those who don't. */
+/* Whether they had their CPU to themselves. */
+static bool were_alone(const struct rivals *rivals)
+{
+    return rivals->loader + rivals->worker > 0.9 * rivals->for_ms / 1000;
+}
+
+/* Who looks at the clock lets others in far more often than the timer of those who don't. Where the
+ * machine is busy the kernel has them all take turns, and nothing can be told. */
 START_TEST(gentle_threads_let_others_in)
 {
-    size_t without = contend(be_woken, false).turns, with = contend(be_woken, true).turns;
-    ck_assert_msg(without > 100 && with > 3 * without, "%zu turns, %zu turns", without, with);
+    size_t fewer = 0;
+    for (unsigned tries = 0; tries < 10; tries++) {
+        struct rivals without = contend(be_woken, false, 300), with = contend(be_woken, true, 300);
+        ck_assert_uint_gt(without.turns, 0);
+        if (with.turns > 3 * without.turns) {
+            return;
+        }
+        fewer += were_alone(&without) && were_alone(&with);
+    }
+    ck_assert_msg(fewer == 0, "no more turns than by the timer, %zu times", fewer);
 }
 END_TEST
 

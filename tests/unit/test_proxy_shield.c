@@ -409,9 +409,12 @@ START_TEST(after_an_outage)
     run(5 * SECOND, t, 2);
     run(5 * SECOND, t, 2);
     ck_assert_uint_eq(t[1].refused, 0);
+    /* Where ten names a second are asked for, one of sixteen takes its time to tell: up to 14 s in
+     * 400 runs. */
     run(10 * SECOND, t, 2);
-    /* Of 20,000: a last quiet name may be among them, as the seed has it. */
-    ck_assert_uint_lt(t[0].refused, 100);
+    ck_assert_uint_lt(t[0].refused, 200);
+    run(10 * SECOND, t, 2);
+    ck_assert_uint_eq(t[0].refused, 0);
 }
 END_TEST
 
