@@ -53,7 +53,7 @@ struct scan {
     bool has_default_ttl, has_last_ttl;
 
     bool is_piece; /* of a text whose beginning another one reads: what the records before say of TTLs
-                      is not known */
+                      is not known, and a directive, which is for what follows too, is a fault */
 
     bool generating;    /* inside $GENERATE: faults say for which number */
     uint64_t generated_number;

@@ -56,6 +56,9 @@ int scan_directive(struct scan *scan)
         {"$generate", scan_generate},
     };
     struct lexer *lexer = &scan->lexer;
+    if (scan->is_piece) {
+        return lexer_refused(lexer, "a directive in a piece");
+    }
     for (size_t i = 0; i < sizeof directives / sizeof directives[0]; i++) {
         if (lexer_is_word(lexer, directives[i].name)) {
             lexer_next(lexer);

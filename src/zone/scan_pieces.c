@@ -6,11 +6,12 @@
  * next block begins, the guess was right.
  *
  * What else an entry may depend on is kept out of pieces. Directives are: the head of the file up
- * to the last of them is read first, by one thread, and where there are more behind it, all is.
- * The owner of the record before: a piece begins with a name. The TTL of the record before: where
- * a piece would need it, that is a fault. And after a fault of any kind, as after a wrong guess,
- * all is read again by one thread and as a whole, which then tells everything as it should be
- * told. Faulty zones pay for it with time, and nobody else.
+ * to the last of them is read first, by one thread, and where more lines behind it look like some,
+ * all is. The owner of the record before: a piece begins with a name. The TTL of the record before:
+ * where a piece would need it, that is a fault, and so is a directive that did not look like one
+ * (behind a parenthesis). And after a fault of any kind, as after a wrong guess, all is read again
+ * by one thread and as a whole, which then tells everything as it should be told. Faulty zones pay
+ * for it with time, and nobody else.
  *
  * The text is also what tells how to split the records into parts: by the names that lines here
  * and there begin with.

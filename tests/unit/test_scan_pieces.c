@@ -161,6 +161,23 @@ START_TEST(directives)
 }
 END_TEST
 
+/* They need not begin a line with their own first octet. */
+START_TEST(directives_in_parentheses)
+{
+    char path[] = "/tmp/rrdns-scan-pieces-XXXXXX", line[64];
+    int fd = mkstemp(path);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "included A 192.0.2.9\n", 21), 21);
+    close(fd);
+    check(HEAD, LINE, "($TTL 9%u) ; %u\n", 9000, false);
+    check(HEAD, LINE, "( $ORIGIN o%u.example. ) ; %u\n", 9000, false);
+    check(HEAD, LINE, "($GENERATE 1-3 g%u-$ A) 192.0.2.$ ; %u\n", 9000, false);
+    snprintf(line, sizeof line, "($INCLUDE %s) ; %%u\n", path);
+    check(HEAD, LINE, line, 100, false);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(warnings)
 {
     check(HEAD, LINE, "n%u.elsewhere. A 192.0.2.1 ; %u\n", 5000, false);
@@ -298,6 +315,7 @@ int main(void)
     tcase_add_test(unit.tests, owners_of_before);
     tcase_add_test(unit.tests, ttls_of_before);
     tcase_add_test(unit.tests, directives);
+    tcase_add_test(unit.tests, directives_in_parentheses);
     tcase_add_test(unit.tests, warnings);
     tcase_add_test(unit.tests, faults);
     tcase_add_test(unit.tests, lopsided);
