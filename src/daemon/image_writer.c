@@ -31,7 +31,7 @@ struct image_writer {
 
     pthread_mutex_t lock; /* of what follows */
     pthread_cond_t wanted;
-    const struct image_shard *shard; /* NULL: idle */
+    struct image_shard *shard; /* NULL: idle */
     bool end;
     atomic_bool stop;
 };
@@ -153,9 +153,11 @@ static void *run(void *argument)
         if (writer->end) {
             break;
         }
-        const struct image_shard *shard = writer->shard;
+        struct image_shard *shard = writer->shard;
         pthread_mutex_unlock(&writer->lock);
-        tell(writer, shard, write_shard(writer, shard));
+        int error = write_shard(writer, shard);
+        shard->failed = error != RR_OK;
+        tell(writer, shard, error);
         sweep(shard);
         pthread_mutex_lock(&writer->lock);
         writer->shard = NULL;
@@ -208,7 +210,7 @@ void image_writer_free(struct image_writer *writer)
     free(writer);
 }
 
-void image_writer_begin(struct image_writer *writer, const struct image_shard *shard)
+void image_writer_begin(struct image_writer *writer, struct image_shard *shard)
 {
     pthread_mutex_lock(&writer->lock);
     writer->shard = shard;

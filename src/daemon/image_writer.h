@@ -24,6 +24,7 @@ struct image_shard {
     int folder;
     const char *directory; /* for messages */
     bool write_small;      /* the pack of its small zones */
+    bool failed;           /* when done: not all was written */
     size_t count;
     struct image_shard_zone *zones;
 };
@@ -37,7 +38,7 @@ struct image_writer *image_writer_new(void (*done)(void *context), void *context
 void image_writer_free(struct image_writer *writer);
 
 /* Hands it a shard, which must stay until done; one at a time. */
-void image_writer_begin(struct image_writer *writer, const struct image_shard *shard);
+void image_writer_begin(struct image_writer *writer, struct image_shard *shard);
 
 /* Whether it has a shard that it has not done with. */
 bool image_writer_is_busy(struct image_writer *writer);

@@ -21,7 +21,11 @@
 #include "zone/image_pack.h"
 
 /* What of a shard is to be written. */
-enum { WANT_SMALL = 1, WANT_LARGE = 2 };
+enum {
+    WANT_SMALL = 1,
+    WANT_LARGE = 2, /* those whose image is not what is served */
+    WANT_ANEW = 4,  /* all that are large */
+};
 
 /* A table's positions by shard: those of shard s are at[begin[s]] up to at[begin[s + 1]]. */
 struct groups {
@@ -34,7 +38,8 @@ struct loader_images {
     char *directory; /* NULL: none */
     int folder;      /* its descriptor, or -1 */
     uint8_t wanted[IMAGE_SHARDS];
-    atomic_size_t wanting; /* shards with something wanted */
+    uint8_t missed[IMAGE_SHARDS]; /* that failed: it is wanted again with the next reload */
+    atomic_size_t wanting;        /* shards with something wanted */
     struct groups groups;
 
     struct image_writer *writer; /* NULL until there is something to be written */
@@ -101,6 +106,10 @@ static uint8_t kind_of(const struct zone *zone)
 
 void loader_images_note(struct loader_images *images, const struct loader_plan *plan)
 {
+    for (unsigned shard = 0; shard < IMAGE_SHARDS; shard++) {
+        want(images, shard, images->missed[shard]);
+        images->missed[shard] = 0;
+    }
     for (size_t i = 0; i < plan->count && images->folder >= 0; i++) {
         const struct loader_item *item = &plan->items[i];
         bool loaded = item->outcome == LOADER_LOADED && !item->image_current;
@@ -114,7 +123,7 @@ void loader_images_note(struct loader_images *images, const struct loader_plan *
 void loader_images_note_all(struct loader_images *images)
 {
     for (unsigned shard = 0; shard < IMAGE_SHARDS; shard++) {
-        want(images, shard, WANT_SMALL | WANT_LARGE);
+        want(images, shard, WANT_SMALL | WANT_ANEW);
     }
 }
 
@@ -168,6 +177,9 @@ static void remove_temporaries(int folder)
 static void take_back(struct loader_images *images)
 {
     struct image_shard *shard = &images->shard;
+    if (shard->failed) {
+        images->missed[shard->number] |= (shard->write_small ? WANT_SMALL : 0) | WANT_ANEW;
+    }
     for (size_t i = 0; i < shard->count; i++) {
         zone_unref(shard->zones[i].zone);
         source_list_clear(&shard->zones[i].sources);
@@ -189,14 +201,23 @@ static void leave_directory(struct loader_images *images)
     free(images->directory);
     images->directory = NULL;
     memset(images->wanted, 0, sizeof images->wanted);
+    memset(images->missed, 0, sizeof images->missed);
     atomic_store(&images->wanting, 0);
+}
+
+/* Whether the path still leads to the folder. */
+static bool is_there(const char *directory, int folder)
+{
+    struct stat there, ours;
+    return stat(directory, &there) == 0 && fstat(folder, &ours) == 0 &&
+           there.st_dev == ours.st_dev && there.st_ino == ours.st_ino;
 }
 
 bool loader_images_use(struct loader_images *images, const char *directory, struct diag *diag)
 {
-    const char *now = images->directory != NULL ? images->directory : "";
     directory = directory != NULL ? directory : "";
-    if (images->folder >= 0 && strcmp(directory, now) == 0) {
+    if (images->folder >= 0 && strcmp(directory, images->directory) == 0 &&
+        is_there(directory, images->folder)) {
         return false;
     }
     leave_directory(images);
@@ -450,7 +471,7 @@ void loader_images_load(struct loader_images *images, struct loader_plan *plan,
 
 /* ---- Writing ---- */
 
-/* Makes the shard's snapshot in images->shard. False: no memory, or there is nothing to be had. */
+/* Makes the shard's snapshot in images->shard. False: no memory. */
 static bool make_shard(struct loader_images *images, unsigned number, uint8_t what,
                        const struct loader_table *table, const struct world *world)
 {
@@ -478,7 +499,7 @@ static bool make_shard(struct loader_images *images, unsigned number, uint8_t wh
             return false;
         }
         out->zone = zone_ref(zone);
-        out->write = !entry->imaged;
+        out->write = !entry->imaged || (what & WANT_ANEW) != 0;
         entry->imaged = true;
         shard->count++;
     }
@@ -522,14 +543,16 @@ void loader_images_step(struct loader_images *images, const struct loader_table 
     take_back(images);
     unsigned shard;
     uint8_t what = next_wanted(images, &shard);
-    if (what == 0 || groups_for(&images->groups, table) != RR_OK) {
+    if (what == 0) {
         return;
     }
     if (images->writer == NULL) {
         images->writer = image_writer_new(on_written, images);
     }
-    if (images->writer == NULL || !make_shard(images, shard, what, table, world)) {
-        take_back(images); /* no memory: an image too few */
+    if (images->writer == NULL || groups_for(&images->groups, table) != RR_OK ||
+        !make_shard(images, shard, what, table, world)) { /* no memory */
+        take_back(images);
+        images->missed[shard] |= what | WANT_ANEW;
         return;
     }
     images->handed = true;

@@ -35,9 +35,10 @@ struct loader_images *loader_images_new(void (*ready)(void *context), void *cont
 void loader_images_free(struct loader_images *images);
 
 /*
- * Makes directory ("" or NULL: none) the one in use. Another than before is locked and looked at:
- * one that can't be used is told as a warning, and then there is none. Returns whether it is
- * another than before: then all zones there are have to be written.
+ * Makes directory ("" or NULL: none) the one in use. Another than before, which one of the same
+ * path is where the path leads to another by now, is locked and looked at: one that can't be used
+ * is told as a warning, and then there is none. Returns whether it is another than before: then all
+ * zones there are have to be written.
  */
 bool loader_images_use(struct loader_images *images, const char *directory, struct diag *diag);
 
@@ -49,8 +50,8 @@ bool loader_images_use(struct loader_images *images, const char *directory, stru
 void loader_images_load(struct loader_images *images, struct loader_plan *plan,
                         const atomic_bool *stop, struct diag *diag);
 
-/* Notes what images a plan has to have written; before its world is published. Harmless where that
- * then fails. */
+/* Notes what images a plan has to have written, and those that could not be written before; before
+ * its world is published. Harmless where that then fails. */
 void loader_images_note(struct loader_images *images, const struct loader_plan *plan);
 /* The same for all zones. */
 void loader_images_note_all(struct loader_images *images);

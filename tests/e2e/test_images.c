@@ -92,8 +92,8 @@ static void expect_all_but(unsigned changed)
                      "NOERROR 1.0.0.7");
 }
 
-/* Waits until the zones' images are written. */
-static void await_images(void)
+/* Waits until the zones' images are written; false where they never are. */
+static bool are_images_written(void)
 {
     for (int left = harness_patience_ms(); left > 0; left -= 20) {
         size_t zones = 0;
@@ -104,11 +104,16 @@ static void await_images(void)
         }
         /* No two of the names share a shard. */
         if (zones == ZONES && files("zone-*.image") == 1 && files(".rrdns-image-*") == 0) {
-            return;
+            return true;
         }
         pause_ms(20);
     }
-    ck_abort_msg("no images: %s", command("ls -la %s", folder()).out);
+    return false;
+}
+
+static void await_images(void)
+{
+    ck_assert_msg(are_images_written(), "no images: %s", command("ls -la %s", folder()).out);
 }
 
 static void start_expecting(int64_t from_images)
@@ -295,6 +300,26 @@ START_TEST(removed_zones)
 }
 END_TEST
 
+/* All are written again, those of large zones too, when there is a directory again. */
+START_TEST(removed_directory)
+{
+    fill();
+    start_expecting(ZONES + 1);
+    ck_assert_int_eq(command("rm -r %s", folder()).status, 0);
+    size_t from = daemon_log_size(&server);
+    control_reload_ok(&server);
+    ck_assert(daemon_logs(&server, from, "image_directory is not used: No such file or directory"));
+    for (unsigned i = 0; i < 2; i++) { /* the second time it is exchanged between two reloads */
+        dir_make(folder());
+        ck_assert_int_eq(chmod(folder(), 0700), 0);
+        control_reload_ok(&server);
+        await_images();
+        ck_assert_int_eq(command("mv %s %s.old%u", folder(), folder(), i).status, 0);
+    }
+    expect_all_but(ZONES);
+}
+END_TEST
+
 static void expect_unused(const char *reason)
 {
     size_t from = daemon_log_size(&server);
@@ -339,14 +364,15 @@ START_TEST(full_disk)
     expect_all_but(ZONES);
     bool remounted = command("mount -o remount,size=64m %s", folder()).status == 0;
     daemon_zone(&server, "z0.test", version(5));
-    load_write_zone(daemon_zone_path(&server, "load.test"), 3, LARGE_NAMES);
-    control_reload_ok(&server);
+    control_reload_ok(&server); /* of another zone: all that are missing are written now */
     bool again = remounted && daemon_logs(&server, from, "zone images are written again");
+    bool all = remounted && are_images_written();
     daemon_stop(&server);
     ck_assert_int_eq(command("umount %s", folder()).status, 0);
     ck_assert(told);
     ck_assert_uint_eq(left_over, 0);
     ck_assert(again);
+    ck_assert(all);
 }
 END_TEST
 
@@ -475,6 +501,7 @@ static Suite *images(void)
                                   damaged,
                                   exchanged,
                                   removed_zones,
+                                  removed_directory,
                                   directory_of_no_use,
                                   full_disk,
                                   read_only,
