@@ -111,6 +111,10 @@ static int apply_overrides(struct config *config, const struct config_overrides 
     if (overrides->control_socket != NULL && error == RR_OK) {
         error = replace(&config->control_socket, overrides->control_socket);
         config->control_given = true;
+        if (strlen(overrides->control_socket) > CONFIG_SOCKET_PATH_MAX) {
+            diag_fault(diag, NULL, 0, "--socket: " CONFIG_SOCKET_PATH_FAULT,
+                       strlen(overrides->control_socket), CONFIG_SOCKET_PATH_MAX);
+        }
     }
     return error;
 }

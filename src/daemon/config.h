@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/un.h>
 
 #include "base/diag.h"
 #include "base/log.h"
@@ -46,6 +47,8 @@ struct config_proxy {
     struct config_route *route;
 };
 
+#define CONFIG_SOCKET_PATH_MAX (sizeof((struct sockaddr_un *)0)->sun_path - 1)
+
 struct config {
     char *path; /* of the configuration file, or NULL */
 
@@ -53,7 +56,7 @@ struct config {
     struct net_address *address;
     unsigned workers; /* 0: one per CPU */
     char *user, *group;
-    bool user_given, group_given; /* named in the file, else the default */
+    size_t user_line, group_line; /* of the file; 0: it names none, they are the default */
     char *nsid, *version;
     unsigned udp_payload_max;
     unsigned tcp_clients_max, tcp_clients_per_address;

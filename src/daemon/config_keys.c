@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 
 #include "base/address.h"
 #include "base/err.h"
@@ -23,7 +22,6 @@ enum {
     HOUR = 3600 * SECOND,
     DAY = 24 * HOUR,
     COUNT_MAX = 1000000000,
-    SOCKET_PATH_MAX = sizeof((struct sockaddr_un *)0)->sun_path - 1,
     NSID_MAX = sizeof((struct settings *)0)->nsid,
     VERSION_MAX = 255, /* octets in one string of a TXT record */
 };
@@ -87,14 +85,14 @@ static void take_listen_list(struct walk *walk, const json_t *value, size_t line
 
 static void take_user(struct walk *walk, const json_t *value, size_t line)
 {
-    (void)value, (void)line;
-    ((struct config *)walk->target)->user_given = true;
+    (void)value;
+    ((struct config *)walk->target)->user_line = line;
 }
 
 static void take_group(struct walk *walk, const json_t *value, size_t line)
 {
-    (void)value, (void)line;
-    ((struct config *)walk->target)->group_given = true;
+    (void)value;
+    ((struct config *)walk->target)->group_line = line;
 }
 
 static void take_control(struct walk *walk, const json_t *value, size_t line)
@@ -102,9 +100,9 @@ static void take_control(struct walk *walk, const json_t *value, size_t line)
     struct config *config = walk->target;
     (void)value;
     config->control_given = true;
-    if (strlen(config->control_socket) > SOCKET_PATH_MAX) {
-        walk_fault(walk, line, "the path has %zu octets, a socket's at most %d",
-                   strlen(config->control_socket), SOCKET_PATH_MAX);
+    if (strlen(config->control_socket) > CONFIG_SOCKET_PATH_MAX) {
+        walk_fault(walk, line, CONFIG_SOCKET_PATH_FAULT, strlen(config->control_socket),
+                   CONFIG_SOCKET_PATH_MAX);
     }
 }
 

@@ -31,6 +31,9 @@ enum { CONFIG_ADDRESSES_MAX = 1024 };
  * what is wrong with it; or RR_ENOMEM.
  */
 enum { CONFIG_REASON_MAX = 256 };
+
+/* Of a path that is longer: both numbers. */
+#define CONFIG_SOCKET_PATH_FAULT "the path has %zu octets, a socket's at most %zu"
 int config_add_address(struct config *config, const char *text, char *reason);
 
 #endif

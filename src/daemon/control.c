@@ -396,12 +396,6 @@ int control_open(struct server *server, const char *path, uid_t user, gid_t grou
     control->server = server;
     control->address.sun_family = AF_UNIX;
     TAILQ_INIT(&control->connections);
-    if (strlen(path) >= sizeof control->address.sun_path) {
-        diag_fault(diag, path, 0, "longer than the %zu octets that a socket's path may have",
-                   sizeof control->address.sun_path - 1);
-        free(control);
-        return RR_EINVAL;
-    }
     snprintf(control->address.sun_path, sizeof control->address.sun_path, "%s", path);
     int lock = -1, fd = -1;
     int error = lock_directory(path, user, group, &lock, diag);

@@ -16,13 +16,13 @@
 struct control;
 
 /*
- * Listens on path (mode 0660, given to user and group; (uid_t)-1 and (gid_t)-1 leave it to the
- * process). The directory is made where only its last part is missing. A socket file that a dead
- * server left is replaced. Commands are served once server->base loops and server->net and
- * server->loader are there; who connects before waits.
+ * Listens on path, of at most CONFIG_SOCKET_PATH_MAX octets (mode 0660, given to user and group;
+ * (uid_t)-1 and (gid_t)-1 leave it to the process). The directory is made where only its last part
+ * is missing. A socket file that a dead server left is replaced. Commands are served once
+ * server->base loops and server->net and server->loader are there; who connects before waits.
  *
- * Returns 0; RR_EEXIST where another server listens there; RR_EINVAL where path is too long or is
- * no socket; RR_EIO; RR_ENOMEM. diag tells why.
+ * Returns 0; RR_EEXIST where another server listens there; RR_EINVAL where path is no socket;
+ * RR_EIO; RR_ENOMEM. diag tells why.
  */
 int control_open(struct server *server, const char *path, uid_t user, gid_t group,
                  struct control **control, struct diag *diag);

@@ -33,6 +33,7 @@
 #include "daemon/loader_sign.h"
 #include "daemon/loader_table.h"
 #include "daemon/loader_work.h"
+#include "daemon/report.h"
 #include "dns/name.h"
 
 enum {
@@ -421,6 +422,11 @@ static void follow_keys(struct loader *loader, int64_t now)
         }
         name_to_text(plan.items[i].entry->name, name);
         log_info("zone %s: its keys' times were followed", name);
+    }
+    for (size_t i = 0; i < result.count; i++) {
+        if (result.zones[i].outcome != LOADER_FAILED) { /* which it would be each second */
+            report_diag(&result.zones[i].diag);
+        }
     }
     loader_result_free(&result);
     loader_plan_free(&plan, &loader->slots, false);

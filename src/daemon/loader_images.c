@@ -129,21 +129,35 @@ void loader_images_note_all(struct loader_images *images)
 
 /* ---- The directory ---- */
 
-/* Why the directory can't be used: NULL, or text that errno does not say. */
-static const char *open_directory(const char *directory, int *folder)
+static const char *open_directory(const char *directory, uid_t user, int *folder)
 {
     struct stat st;
     *folder = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (*folder < 0 || fstat(*folder, &st) != 0) {
         return strerror(errno);
     }
-    if ((st.st_uid != 0 && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    if ((st.st_uid != 0 && st.st_uid != user) || (st.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
         return "others than the server's user can write there";
     }
-    if (flock(*folder, LOCK_EX | LOCK_NB) != 0) {
+    return NULL;
+}
+
+static const char *lock_directory(int folder)
+{
+    if (flock(folder, LOCK_EX | LOCK_NB) != 0) {
         return errno == EWOULDBLOCK ? "another server uses it" : strerror(errno);
     }
     return NULL;
+}
+
+const char *loader_images_refuse(const char *directory, uid_t user)
+{
+    int folder;
+    const char *reason = open_directory(directory, user, &folder);
+    if (folder >= 0) {
+        close(folder);
+    }
+    return reason;
 }
 
 /* A folder to be read by name; NULL with errno set. */
@@ -225,10 +239,14 @@ bool loader_images_use(struct loader_images *images, const char *directory, stru
         return false;
     }
     images->directory = strdup(directory);
-    const char *reason = images->directory != NULL ? open_directory(directory, &images->folder)
-                                                   : rr_strerror(RR_ENOMEM);
+    const char *reason = images->directory != NULL
+                             ? open_directory(directory, geteuid(), &images->folder)
+                             : rr_strerror(RR_ENOMEM);
+    if (reason == NULL) {
+        reason = lock_directory(images->folder);
+    }
     if (reason != NULL) {
-        diag_warn(diag, directory, 0, "image_directory is not used: %s", reason);
+        diag_warn(diag, directory, 0, LOADER_IMAGES_REFUSED, reason);
         leave_directory(images);
         return false;
     }

@@ -19,11 +19,14 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/diag.h"
 #include "daemon/loader_table.h"
 
 enum { LOADER_IMAGES_LARGE = 1 << 20 }; /* octets of an arena */
+
+#define LOADER_IMAGES_REFUSED "image_directory is not used: %s"
 
 struct loader_images;
 
@@ -33,6 +36,9 @@ struct loader_images *loader_images_new(void (*ready)(void *context), void *cont
 
 /* Gives up what is being written and frees all. NULL is harmless. */
 void loader_images_free(struct loader_images *images);
+
+/* Why a server that runs as user would not use the directory, but for another that does; or NULL. */
+const char *loader_images_refuse(const char *directory, uid_t user);
 
 /*
  * Makes directory ("" or NULL: none) the one in use. Another than before, which one of the same

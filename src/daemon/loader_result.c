@@ -29,10 +29,10 @@ void loader_result_free(struct loader_result *result)
     *result = (struct loader_result){0};
 }
 
-/* Whether the item is told of by itself. */
+/* Whether the item is told of by itself. What is unchanged may have a warning too: of its keys. */
 static bool is_listed(const struct loader_plan *plan, const struct loader_item *item)
 {
-    return plan->named || item->outcome != LOADER_UNCHANGED;
+    return plan->named || item->outcome != LOADER_UNCHANGED || item->diag.kept > 0;
 }
 
 /* Copies a name to the end of names; what comes behind it goes there next. */
@@ -135,7 +135,13 @@ void loader_result_add(struct loader_result *result, struct loader_result *early
             at++;
         }
         if (at < result->count && name_equal(result->zones[at].name, zone->name)) {
-            continue; /* it has changed once more */
+            struct loader_zone_result *again = &result->zones[at];
+            if (again->outcome == LOADER_UNCHANGED) {
+                again->outcome = LOADER_LOADED;
+                result->loaded++;
+                result->unchanged--;
+            }
+            continue; /* else it has changed once more */
         }
         result->loaded++;
         result->unchanged--;

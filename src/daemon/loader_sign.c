@@ -152,6 +152,31 @@ static int make_key(struct loader_item *item, int64_t now, struct keyset **keyse
     return error;
 }
 
+/* Whether the zone is signed with keys that should still be there at the time. */
+static bool is_losing_keys(const struct loader_item *item, int64_t now)
+{
+    const struct signing *signing = item->entry->signing;
+    for (size_t i = 0; signing != NULL && i < signing->keyset->count; i++) {
+        if (keyset_state(&signing->keyset->key[i], now) != KEYSET_REMOVED) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What a zone has that has no keys: one that is made for it, or, since the parent's DS would not be
+ * of that, the keys that it is signed with. */
+static int replace_keys(struct loader_item *item, int64_t now, struct keyset **keyset)
+{
+    if (is_losing_keys(item, now)) {
+        diag_fault(&item->diag, item->policy->policy.keys, 0,
+                   "the keys that the zone is signed with are no longer there");
+        *keyset = NULL;
+        return RR_EINVAL;
+    }
+    return make_key(item, now, keyset);
+}
+
 /* The zone's keys, one reference; an empty set only where none is to be made. */
 static int read_keys(struct loader_item *item, int64_t now, struct keyset **keyset)
 {
@@ -173,7 +198,7 @@ static int read_keys(struct loader_item *item, int64_t now, struct keyset **keys
     if (error == RR_OK && (*keyset)->count == 0 && (*keyset)->offline == NULL &&
         policy->makes_keys) {
         keyset_unref(*keyset);
-        error = make_key(item, now, keyset);
+        error = replace_keys(item, now, keyset);
     }
     return error;
 }

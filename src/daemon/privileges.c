@@ -19,13 +19,13 @@ enum { FILES_OWN = 64 }; /* event loops, log, control connections, zone files be
 
 static void nothing_to_change(const struct config *config, struct diag *diag)
 {
-    if (!config->user_given || config->user[0] == '\0') {
+    if (config->user_line == 0 || config->user[0] == '\0') {
         return;
     }
     const struct passwd *user = getpwnam(config->user);
     if (user == NULL || user->pw_uid != geteuid()) {
-        diag_warn(diag, config->path, 0, "server.user: not started as root, runs as uid %lu",
-                  (unsigned long)geteuid());
+        diag_warn(diag, config->path, config->user_line,
+                  "server.user: not started as root, runs as uid %lu", (unsigned long)geteuid());
     }
 }
 
@@ -38,8 +38,9 @@ static int find_user(const struct config *config, struct privileges *privileges,
         memcpy(privileges->user, config->user, strlen(config->user) + 1);
         return RR_OK;
     }
-    if (config->user_given) {
-        diag_fault(diag, config->path, 0, "server.user: there is no user \"%s\"", config->user);
+    if (config->user_line > 0) {
+        diag_fault(diag, config->path, config->user_line, "server.user: there is no user \"%s\"",
+                   config->user);
         return RR_EINVAL;
     }
     diag_warn(diag, config->path, 0,
@@ -53,8 +54,9 @@ static int find_group(const struct config *config, struct privileges *privileges
     const struct group *group = getgrnam(config->group);
     if (group != NULL) {
         privileges->gid = group->gr_gid;
-    } else if (config->group_given) {
-        diag_fault(diag, config->path, 0, "server.group: there is no group \"%s\"", config->group);
+    } else if (config->group_line > 0) {
+        diag_fault(diag, config->path, config->group_line, "server.group: there is no group \"%s\"",
+                   config->group);
         return RR_EINVAL;
     }
     return RR_OK;
@@ -69,7 +71,7 @@ int privileges_find(const struct config *config, struct privileges *privileges, 
     }
     int error = config->user[0] != '\0' ? find_user(config, privileges, diag) : RR_OK;
     /* The default group goes with a change of user; a named one is meant in any case. */
-    bool group = config->group_given || privileges->uid != (uid_t)-1;
+    bool group = config->group_line > 0 || privileges->uid != (uid_t)-1;
     if (group && config->group[0] != '\0') {
         int group_error = find_group(config, privileges, diag);
         error = error != RR_OK ? error : group_error;

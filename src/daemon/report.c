@@ -84,3 +84,12 @@ void report_print(const struct diag *diag, FILE *out)
         fprintf(out, "... and %zu more\n", more);
     }
 }
+
+int report_flush(void)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return 0;
+    }
+    perror("standard output");
+    return 1;
+}

@@ -18,4 +18,7 @@ void report_zones(const char *what, const struct loader_result *result);
 /* Every line that diag kept, for the checks: faults as they are, warnings after "warning: ". */
 void report_print(const struct diag *diag, FILE *out);
 
+/* Whether all that was printed has been written: 0, or 1 and told on standard error. */
+int report_flush(void);
+
 #endif

@@ -1,15 +1,21 @@
 /*
  * The daemon's main(): the command line, then either a check of everything, or the server.
  */
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "daemon/apply.h"
 #include "daemon/config.h"
 #include "daemon/loader.h"
+#include "daemon/loader_images.h"
 #include "daemon/options.h"
 #include "daemon/privileges.h"
 #include "daemon/report.h"
@@ -28,6 +34,35 @@ static void print_diag(struct diag *diag, struct tally *tally)
     tally->faults += diag->faults;
     tally->warnings += diag->warnings;
     diag_clear(diag);
+}
+
+/* Whether the log's file could be written: one that is not there is not made. */
+static void check_log(const struct config *config, struct diag *diag)
+{
+    if (config->log_target != LOG_TARGET_FILE) {
+        return;
+    }
+    int fd = open(config->log_path, O_WRONLY | O_APPEND | O_NONBLOCK | O_CLOEXEC);
+    char *copy = fd < 0 && errno == ENOENT ? strdup(config->log_path) : NULL;
+    if (fd < 0 && (copy == NULL || access(dirname(copy), W_OK | X_OK) != 0)) {
+        diag_fault(diag, config->path, 0, "log.target: %s: %s", config->log_path, strerror(errno));
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    free(copy);
+}
+
+static void check_images(const struct config *config, const struct privileges *privileges,
+                         struct diag *diag)
+{
+    uid_t user = privileges->uid != (uid_t)-1 ? privileges->uid : geteuid();
+    const char *reason = config->image_directory[0] != '\0'
+                             ? loader_images_refuse(config->image_directory, user)
+                             : NULL;
+    if (reason != NULL) {
+        diag_warn(diag, config->image_directory, 0, LOADER_IMAGES_REFUSED, reason);
+    }
 }
 
 /* Loads every zone the way a start does: on all CPUs. */
@@ -69,6 +104,8 @@ static int check(const char *path, const struct config_overrides *overrides)
     size_t zones = 0;
     if (config_load(path, overrides, &config, &diag) == RR_OK) {
         privileges_find(config, &privileges, &diag);
+        check_log(config, &diag);
+        check_images(config, &privileges, &diag);
         print_diag(&diag, &tally);
         zones = config->zones;
         check_zones(config, &tally);
@@ -76,7 +113,7 @@ static int check(const char *path, const struct config_overrides *overrides)
     }
     print_diag(&diag, &tally);
     printf("%zu zones, %zu faults, %zu warnings\n", zones, tally.faults, tally.warnings);
-    return tally.faults > 0;
+    return report_flush() != 0 || tally.faults > 0;
 }
 
 int main(int argc, char **argv)

@@ -160,7 +160,7 @@ int main(int argc, char **argv)
             argc - 2 <= command->most) {
             int status = command->run(argv + 2);
             if (status >= 0) {
-                return status;
+                return status > 0 ? status : report_flush();
             }
             break;
         }

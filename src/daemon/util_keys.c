@@ -303,7 +303,8 @@ static int ds_of_zone(const char *word, const char *path)
     return status;
 }
 
-/* "K....key" for a word that is that, has no suffix, or is the .private file's; false: no file. */
+/* "K....key" for a word that is that, has no suffix, or is the .private file's; false: it is no file
+ * and not named as such files are. */
 static bool find_key_file(const char *word, char *path)
 {
     static const char *const suffixes[] = {".private", ".key"};
@@ -319,7 +320,8 @@ static bool find_key_file(const char *word, char *path)
     if (snprintf(path, PATH_ROOM, "%.*s.key", (int)length, word) >= PATH_ROOM) {
         return false;
     }
-    return stat(path, &st) == 0 || length != strlen(word) || strchr(word, '/') != NULL;
+    const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+    return stat(path, &st) == 0 || (name[0] == 'K' && strchr(name, '+') != NULL);
 }
 
 int util_ds(char **words)

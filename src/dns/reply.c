@@ -252,8 +252,8 @@ static void note_record(const struct walk *w, const struct record *record, unsig
     uint32_t ttl = ttl_of(record->ttl);
     r->counts[section]++;
     r->records++;
-    if (ttl > r->ttl_most) {
-        r->ttl_most = ttl;
+    if (record->ttl > r->ttl_most) {
+        r->ttl_most = record->ttl;
     }
     if (ttl < r->ttl) {
         r->ttl = ttl;

@@ -337,6 +337,10 @@ int signing_new(const struct dnssec_policy *policy, struct keyset *keyset, int64
     if (signing == NULL) {
         return RR_ENOMEM;
     }
+    if (before != NULL && (before->lifetime != policy->lifetime ||
+                           before->inception_offset != policy->inception_offset)) {
+        before = NULL; /* its signatures were made for other times */
+    }
     signing->references = 1;
     signing->zone = zone;
     signing->keyset = keyset_ref(keyset);

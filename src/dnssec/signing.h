@@ -66,8 +66,9 @@ struct signing {
 
 /*
  * How `zone` is signed at the time `now` with these keys. before: how it, or its version before,
- * was signed until now, from which signatures of equal RRsets are taken over; or NULL. The new one
- * has one reference, the caller's; it takes one to keyset and none to zone, which must outlive it.
+ * was signed until now, from which signatures of equal RRsets are taken over, unless the policy has
+ * them last for another time now; or NULL. The new one has one reference, the caller's; it takes
+ * one to keyset and none to zone, which must outlive it.
  * Returns 0 or RR_ENOMEM.
  */
 int signing_new(const struct dnssec_policy *policy, struct keyset *keyset, int64_t now,

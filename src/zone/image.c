@@ -59,9 +59,12 @@ static bool write_as(const struct zone *zone, const struct source_list *sources,
                      const char *temporary, const char *path)
 {
     struct image_header header;
+    mode_t mask = umask(0);
+    umask(mask);
     image_header(zone->arena.base, zone->arena.used, sources, &header);
     bool written = image_put(fd, &header, sizeof header) &&
-                   image_put(fd, zone->arena.base, zone->arena.used) && fsync(fd) == 0;
+                   image_put(fd, zone->arena.base, zone->arena.used) &&
+                   fchmod(fd, 0666 & ~mask) == 0 && fsync(fd) == 0;
     int error = errno;
     if (close(fd) != 0 && written) {
         written = false;

@@ -37,7 +37,8 @@ void image_header(const void *arena, size_t size, const struct source_list *sour
 /*
  * Writes the zone to path, under a temporary name beside it first, so that path never holds half an
  * image; what stood there stays where that fails. sources (may be NULL) are what it was made
- * from. Returns 0, or RR_EIO with errno set.
+ * from. Who may read it says the umask, so this is for programs of one thread. Returns 0, or RR_EIO
+ * with errno set.
  */
 int image_write(const struct zone *zone, const struct source_list *sources, const char *path);
 

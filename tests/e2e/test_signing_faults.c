@@ -297,6 +297,61 @@ START_TEST(readable_by_others)
 }
 END_TEST
 
+/* The files of the keys that a zone is signed with: a new key would not be what its DS tells. */
+START_TEST(files_go)
+{
+    daemon_start(&server);
+    const char *name = key_name();
+    static const char *const gone[] = {"*", "*.key"};
+    for (size_t i = 0; i < sizeof gone / sizeof gone[0]; i++) {
+        dir_make(format_text("%s-away", keys()));
+        ck_assert_int_eq(command("mv %s/%s %s-away/", keys(), gone[i], keys()).status, 0);
+        expect_fault("keys: the keys that the zone is signed with are no longer there");
+        reload_failing("are no longer there");
+        ck_assert_int_eq(command("mv %s-away/* %s/ && rmdir %s-away", keys(), keys(), keys()).status,
+                         0);
+        expect_mended();
+        ck_assert_str_eq(key_name(), name);
+        write_zone("1");
+        control_reload_ok(&server);
+    }
+    daemon_stop(&server);
+}
+END_TEST
+
+/* Warned of by any reload that finds it so, though the zone has not changed. */
+START_TEST(private_part_goes)
+{
+    daemon_start(&server);
+    size_t from = daemon_log_size(&server);
+    ck_assert_int_eq(command("rm %s/*.private", keys()).status, 0);
+    struct output o = rrdnsctl(&server, "reload");
+    ck_assert_int_eq(o.status, 0);
+    ck_contains(o.out, "1 unchanged");
+    ck_contains(o.out, "none of them is active");
+    ck_assert(daemon_logs(&server, from, "none of them is active"));
+    ck_assert_uint_eq(signatures(), 0);
+    expect_address("NOERROR 192.0.2.1");
+    daemon_stop(&server);
+}
+END_TEST
+
+/* As is what comes with time. */
+START_TEST(keys_run_out)
+{
+    if (command("sh -c 'command -v dnssec-keygen'").status != 0) {
+        return;
+    }
+    keygen("-a 13 -f KSK -I +3 -D +90 a.test");
+    daemon_start(&server);
+    ck_assert_uint_eq(signatures(), 1);
+    ck_assert(daemon_logs(&server, 0, "its keys' times were followed"));
+    ck_assert(daemon_logs(&server, 0, "none of them is active"));
+    ck_assert_uint_eq(signatures(), 0);
+    daemon_stop(&server);
+}
+END_TEST
+
 START_TEST(keys_that_are_none_of_it)
 {
     if (command("sh -c 'command -v dnssec-keygen'").status != 0) {
@@ -497,6 +552,9 @@ static Suite *suite(void)
     tcase_add_test(tests, checking_makes_no_keys);
     tcase_add_test(tests, garbage);
     tcase_add_test(tests, readable_by_others);
+    tcase_add_test(tests, files_go);
+    tcase_add_test(tests, private_part_goes);
+    tcase_add_test(tests, keys_run_out);
     tcase_add_test(tests, keys_that_are_none_of_it);
     tcase_add_test(tests, seventeen_keys);
     tcase_add_test(tests, policy_removed);

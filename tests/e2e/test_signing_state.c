@@ -50,6 +50,8 @@ static void configure(const char *policy_of_compact)
     daemon_configure(&server,
                      format_text("{\"server\": {\"workers\": 1}, \"zones\": [%s, %s, %s],"
                                  "\"dnssec\": {\"compact\": {\"denial\": \"compact\"},"
+                                 "\"short\": {\"lifetime\": \"2d\", \"refresh\": \"6h\"},"
+                                 "\"later\": {\"lifetime\": \"2d\", \"refresh\": \"7h\"},"
                                  "\"nsec\": {\"denial\": \"nsec\"},"
                                  "\"nsec3\": {\"denial\": \"nsec3\"}}}",
                                  list[0], list[1], list[2]));
@@ -378,6 +380,25 @@ START_TEST(signatures_survive)
 }
 END_TEST
 
+/* A policy's times are those of what is signed already, too. */
+START_TEST(lifetimes_change)
+{
+    ask_all(COMPACT);
+    int64_t before = counter("signatures_made");
+    configure("short");
+    expect_reload(0, 0);
+    ask_all(COMPACT);
+    ck_assert_int_gt(counter("signatures_made") - before, 3);
+    before = counter("signatures_made");
+    configure("later");
+    expect_reload(0, 0);
+    ask_all(COMPACT);
+    ck_assert_int_eq(counter("signatures_made") - before, 0);
+    configure("compact");
+    expect_reload(0, 0);
+}
+END_TEST
+
 /* ---- Where it can't be signed ---- */
 
 static void expect_serial(size_t mode, unsigned serial)
@@ -536,6 +557,7 @@ static Suite *suite(void)
     tcase_add_test(t, nothing_is_made_twice);
     tcase_add_test(t, chain_makes_a_zone);
     tcase_add_test(t, signatures_survive);
+    tcase_add_test(t, lifetimes_change);
     tcase_add_test(t, signed_already);
     tcase_add_test(t, signed_away_from_the_apex);
     tcase_add_test(t, key_for_all_to_read);

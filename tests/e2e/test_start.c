@@ -146,7 +146,7 @@ START_TEST(faults_at_start)
         file_write(config, format_text("{\"server\": {\"user\": \"no-such-user\", \"listen\": "
                                        "[\"127.0.0.1:%u\"]}, \"control\": {\"socket\": \"c\"}}\n",
                                        port));
-        expect_no_start(format_text("-c %s", config), "no-such-user");
+        expect_no_start(format_text("-c %s", config), "bad.json:1: server.user: there is no user");
     }
     example_served(); /* and none of them harmed the one that runs */
     ck_assert_int_eq(rrdnsctl(&server, "status").status, 0);
@@ -316,6 +316,40 @@ START_TEST(check_of_everything)
 }
 END_TEST
 
+/* What a start would refuse, or warn of. */
+START_TEST(check_of_paths)
+{
+    static const struct {
+        const char *config, *said;
+        int status;
+    } cases[] = {
+        {"{\"log\": {\"target\": \"file:none/log\"}}", "log: No such file or directory", 1},
+        {"{\"log\": {\"target\": \"file:zones\"}}", "zones: Is a directory", 1},
+        {"{\"log\": {\"target\": \"file:new\"}}", "", 0},
+        {"{\"image_directory\": \"none\"}",
+         "none: image_directory is not used: No such file or directory", 0},
+        {"{\"image_directory\": \"zones\"}",
+         "image_directory is not used: others than the server's user can write there", 0},
+    };
+    ck_assert_int_eq(command("chmod 777 %s/zones", server.dir).status, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        daemon_configure(&server, cases[i].config);
+        struct output o = rrdnsd(format_text("-t -c %s", server.config));
+        ck_assert_msg(o.status == cases[i].status, "%s: %s", cases[i].config, o.err);
+        ck_contains(o.err, cases[i].said);
+    }
+    ck_assert_int_ne(access(format_text("%s/new", server.dir), F_OK), 0);
+    ck_assert_int_eq(command("chmod 755 %s/zones", server.dir).status, 0);
+    daemon_configure(&server, NULL);
+    struct output o = rrdnsd(format_text("-t -c %s -s /tmp/%0110u", server.config, 0));
+    ck_assert_int_eq(o.status, 1);
+    ck_contains(o.err, "--socket: the path has 115 octets, a socket's at most 107");
+    o = command("%s/rrdnsd -t -c %s >/dev/full", harness_build(), server.config);
+    ck_assert_int_eq(o.status, 1);
+    ck_contains(o.err, "No space left on device");
+}
+END_TEST
+
 static Suite *starts(void)
 {
     const TTest *const tests[] = {privileges,
@@ -326,6 +360,7 @@ static Suite *starts(void)
                                   service_manager,
                                   log_file,
                                   check_of_everything,
+                                  check_of_paths,
                                   NULL};
     return example_suite("start", tests);
 }

@@ -64,6 +64,11 @@ START_TEST(util_compile_and_dump)
         const char *again = format_text("%s/again%zu", server.dir, i);
         struct output o = rrdnsutil(format_text("compile %s %s", path, image));
         ck_assert_msg(o.status == 0, "%s: %s", path, o.err);
+        struct stat st;
+        mode_t mask = umask(0);
+        umask(mask);
+        ck_assert_int_eq(stat(image, &st), 0);
+        ck_assert_uint_eq(st.st_mode & 0777, 0666 & ~mask);
         o = rrdnsutil(format_text("dump %s", image));
         ck_assert_msg(o.status == 0, "%s: %s", path, o.err);
         const char *text = format_text("%s/%s", dir, name);
@@ -246,6 +251,22 @@ START_TEST(util_ds)
     ck_assert_int_eq(all.status, 1);
     ck_contains(all.err, format_text("%s.key:1: the public key has not the length", ksk));
     ck_assert_str_eq(all.out, two.out);
+    /* Names that may look like paths (RFC 2317) or files, and files that are not there. */
+    char *build = realpath(harness_build(), NULL);
+    static const char *const names[] = {"0/26.2.0.192.in-addr.arpa", "a.key", "b.private"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        ck_assert_int_eq(rrdnsutil(format_text("keygen --dir %s %s", server.dir, names[i])).status,
+                         0);
+        struct output o = command("env -C %s %s/rrdnsutil ds %s", server.dir, build, names[i]);
+        ck_assert_msg(o.status == 0, "%s: %s", names[i], o.err);
+        ck_contains(o.out, format_text("%s. IN DS ", names[i]));
+    }
+    free(build);
+    ck_contains(rrdnsutil("ds nowhere/Kds.test.+013+00001").err,
+                "nowhere/Kds.test.+013+00001.key: No such file");
+    struct output full =
+        command("%s/rrdnsutil ds ds.test --dir %s >/dev/full", harness_build(), keys_dir());
+    ck_assert_int_eq(full.status, 1);
 }
 END_TEST
 

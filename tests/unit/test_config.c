@@ -36,7 +36,7 @@ START_TEST(defaults)
     ck_assert_uint_eq(config->workers, 0);
     ck_assert_str_eq(config->user, "rrdns");
     ck_assert_str_eq(config->group, "rrdns");
-    ck_assert(!config->user_given && !config->group_given && !config->control_given);
+    ck_assert(config->user_line == 0 && config->group_line == 0 && !config->control_given);
     ck_assert_str_eq(config->nsid, "");
     ck_assert_str_eq(config->version, "");
     ck_assert_uint_eq(config->udp_payload_max, 1232);
@@ -82,7 +82,7 @@ START_TEST(everything_set)
     ck_assert_uint_eq(config->workers, 3);
     ck_assert_str_eq(config->user, "u");
     ck_assert_str_eq(config->group, "g");
-    ck_assert(config->user_given && config->group_given && config->control_given);
+    ck_assert(config->user_line > 0 && config->group_line > 0 && config->control_given);
     ck_assert_str_eq(config->nsid, "n1");
     ck_assert_str_eq(config->version, "v");
     ck_assert_uint_eq(config->udp_payload_max, 4096);

@@ -186,6 +186,16 @@ START_TEST(clamps_what_is_passed_on)
     memcpy(copy, reply.data + r.body, r.body_size);
     proxy_cache_clamp(&r, &times, copy);
     ck_assert_uint_eq(wire_get_u32(copy + 6), 5);
+    /* One that counts as 0 is not passed on as it is where nothing else is to be lowered. */
+    times.ttl_min = 0;
+    reply = reply_to("www.example.", RRTYPE_A, RCODE_NOERROR);
+    reply_a(&reply, UINT32_MAX, 1);
+    reply_a(&reply, 300, 2);
+    ck_assert(reply_parse(reply.data, reply.size, &r));
+    memcpy(copy, reply.data + r.body, r.body_size);
+    proxy_cache_clamp(&r, &times, copy);
+    ck_assert_uint_eq(wire_get_u32(copy + 6), 0);
+    ck_assert_uint_eq(wire_get_u32(copy + 22), 300);
 }
 END_TEST
 
