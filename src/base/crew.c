@@ -147,13 +147,14 @@ static bool start_spans(void)
     sigset_t set;
     event.sigev_notify_thread_id = gettid();
     pthread_once(&handled, handle_spans);
+    span_began = clock_now_ns();
+    span_used = time_used();
     if (timer_create(CLOCK_MONOTONIC, &event, &span_timer) != 0) {
         return false;
     }
     sigemptyset(&set);
     sigaddset(&set, SPAN_SIGNAL);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-    span_began = clock_now_ns();
     timer_settime(span_timer, 0, &spans, NULL);
     return true;
 }

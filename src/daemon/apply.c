@@ -4,24 +4,21 @@
  */
 #include "daemon/apply.h"
 
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <unistd.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "world/publish.h"
 
 static unsigned cpus(void)
 {
-    cpu_set_t set;
-    long count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
-                                                             : sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > PUBLISH_READERS_MAX ? PUBLISH_READERS_MAX : (unsigned)count;
+    size_t count = crew_cpus();
+    return count < PUBLISH_READERS_MAX ? (unsigned)count : PUBLISH_READERS_MAX;
 }
 
 struct net_options apply_net_options(const struct config *config)

@@ -149,6 +149,7 @@ static void apply_item(struct loader *loader, struct loader_item *item)
     struct loader_entry *entry = item->entry;
     if (item->outcome == LOADER_REMOVED) {
         loader->serving -= entry->serving;
+        loader->signing -= entry->signing != NULL;
         entry->slot->next = loader->retired;
         loader->retired = entry->slot;
         loader_entry_free(entry);
@@ -169,11 +170,12 @@ static void apply_item(struct loader *loader, struct loader_item *item)
     }
     if (item->resigned) {
         item->followed = item->keys_only;
+        loader->signing -= entry->signing != NULL;
         signing_unref(entry->signing);
         entry->signing = item->signing;
         item->signing = NULL;
+        loader->signing += entry->signing != NULL;
     }
-    loader->signs |= entry->signing != NULL;
     free(entry->last_error);
     entry->last_error = item->new_error;
     item->new_error = NULL;
@@ -323,11 +325,17 @@ static int plan_hints(struct loader *loader, struct loader_plan *plan)
     return error;
 }
 
-static void work(struct loader *loader, struct loader_plan *plan, bool gentle)
+/* Does what is planned and puts it in force, unless the loader is stopped meanwhile. */
+static int carry_out(struct loader *loader, struct loader_plan *plan,
+                     const struct settings *settings, bool gentle, struct loader_result *result)
 {
     loader_sign_begin(plan);
     loader_work(plan, gentle, &loader->stop);
     loader_sign_end(plan);
+    if (atomic_load(&loader->stop)) {
+        return RR_ESTATE;
+    }
+    return put_in_force(loader, plan, settings, result);
 }
 
 /* The part of a job that hints say is urgent. Where it fails the job itself will tell. */
@@ -338,11 +346,7 @@ static void run_hints(struct loader *loader, struct loader_result *early)
     if (plan_hints(loader, &plan) != RR_OK) {
         return;
     }
-    work(loader, &plan, true);
-    int error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
-    if (error == RR_OK) {
-        error = put_in_force(loader, &plan, &loader->world->settings, early);
-    }
+    int error = carry_out(loader, &plan, &loader->world->settings, true, early);
     if (error != RR_OK) {
         loader_result_free(early);
     }
@@ -377,13 +381,9 @@ static void run_job(struct loader *loader, const struct loader_job *job,
                 loader_images_note_all(loader->images);
             }
         }
-        work(loader, &plan, !first);
-        error = atomic_load(&loader->stop) ? RR_ESTATE : RR_OK;
-        if (error == RR_OK) {
-            error =
-                put_in_force(loader, &plan,
-                             job->has_settings ? &job->settings : &loader->world->settings, result);
-        }
+        error = carry_out(loader, &plan,
+                          job->has_settings ? &job->settings : &loader->world->settings, !first,
+                          result);
         if (error == RR_OK) {
             result->milliseconds = (int64_t)((clock_now_ns() - begin) / 1000000);
         }
@@ -412,8 +412,7 @@ static void follow_keys(struct loader *loader, int64_t now)
     }
     int error = RR_ENOENT;
     if (plan.count > 0) {
-        work(loader, &plan, true);
-        error = put_in_force(loader, &plan, &loader->world->settings, &result);
+        error = carry_out(loader, &plan, &loader->world->settings, true, &result);
     }
     for (size_t i = 0; error == RR_OK && i < plan.count; i++) {
         char name[NAME_MAX_TEXT];
@@ -436,7 +435,8 @@ static void follow_keys(struct loader *loader, int64_t now)
  * else goes on. */
 static bool is_second(const struct loader *loader)
 {
-    return loader->signs && !atomic_load(&loader->stop) && clock_now_ns() >= loader->next_second;
+    return loader->signing > 0 && !atomic_load(&loader->stop) &&
+           clock_now_ns() >= loader->next_second;
 }
 
 static void each_second(struct loader *loader)
@@ -451,7 +451,7 @@ static void each_second(struct loader *loader)
 /* Waits for work, where zones are signed until the next second. */
 static void wait_for_work(struct loader *loader)
 {
-    if (!loader->signs) {
+    if (loader->signing == 0) {
         pthread_cond_wait(&loader->wanted, &loader->lock);
         return;
     }

@@ -3,8 +3,9 @@
  * made and published. It owns all bookkeeping about zones; workers see just the finished world.
  *
  * Loading runs on threads of its own: a coordinator that takes one job at a time, and helpers for
- * the zones of a job (at low priority, so that they give way to workers). Results
- * tell all there is to say; only the writing of images, which no job waits for, logs for itself.
+ * the zones of a job (at low priority, so that they give way to workers). Results tell all there is
+ * to say; only what no job waits for, the writing of images and the following of keys' times, logs
+ * for itself.
  */
 #ifndef RRDNS_DAEMON_LOADER_H
 #define RRDNS_DAEMON_LOADER_H

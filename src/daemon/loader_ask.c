@@ -8,7 +8,6 @@
 #include "daemon/loader.h"
 #include "daemon/loader_own.h"
 
-
 void loader_totals(struct loader *loader, size_t *zones, size_t *serving, uint64_t *generation)
 {
     pthread_mutex_lock(&loader->lock);

@@ -30,7 +30,7 @@ struct loader {
     struct loader_slots slots;
     struct loader_images *images;
     struct loader_refresh refresh;
-    bool signs;           /* some zone of the table is signed here */
+    size_t signing;       /* zones of the table that are signed here */
     uint64_t next_second; /* when keys and signatures are looked at again: monotonic */
 
     pthread_mutex_t lock; /* of what follows; the coordinator reads table without it */

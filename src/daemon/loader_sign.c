@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/crew.h"
 #include "base/err.h"
 #include "base/log.h"
 #include "dns/name.h"
@@ -211,6 +212,7 @@ static void fail(struct loader_item *item)
     zone_unref(item->zone);
     item->zone = NULL;
     item->outcome = LOADER_FAILED;
+    item->from_image = item->image_current = false;
 }
 
 static bool is_as_before(const struct loader_item *item, const struct keyset *keyset, int64_t now)
@@ -247,6 +249,7 @@ static bool is_unsigned(struct loader_item *item)
     if (item->outcome == LOADER_LOADED || item->entry->signing == NULL) {
         node = zone_first(zone);
         while (node != NULL && node_rrset(node, RRTYPE_RRSIG) == NULL) {
+            crew_step();
             node = zone_next(zone, node);
         }
     }

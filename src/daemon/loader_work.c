@@ -46,7 +46,8 @@ static bool is_unchanged(const struct loader_item *item, struct source_directory
 {
     struct source_list *sources = &item->entry->sources;
     return item->served != NULL && sources->count > 0 &&
-           strcmp(sources->files[0].path, item->file) == 0 && !source_list_changed(sources, directory);
+           strcmp(sources->files[0].path, item->file) == 0 &&
+           !source_list_changed(sources, directory);
 }
 
 /* From text, or from an image, which is known by how it begins, whatever it is called. Nearly all

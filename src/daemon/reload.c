@@ -363,7 +363,9 @@ static int run_whole(struct reloads *reloads)
     error = loader_reload(server->loader, server->config, &server->settings, NULL, 0, on_loaded,
                           reloads);
     if (error != RR_OK) {
-        log_error("reload: %s", rr_strerror(error));
+        log_error("reload: %s: the new configuration is in force, its zones are not",
+                  rr_strerror(error));
+        counter_add(server->counters, COUNTER_reloads_failed, 1);
         settle_routes(server, false);
     }
     return error;

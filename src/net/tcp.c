@@ -130,12 +130,13 @@ static bool owed_an_answer(const struct client *client)
     return client->waiting > 0 && client->unsent.data == NULL;
 }
 
-static void expire(struct tcp *tcp, uint64_t now)
+static void expire(struct tcp *tcp)
 {
     struct client_list *lists[] = {&tcp->idle, &tcp->busy};
     uint64_t limit = patience(tcp);
     unsigned looked_at = 0;
     gather_serve(tcp);
+    uint64_t now = clock_now_ns(); /* not before the clients it served */
     for (size_t i = 0; i < 2; i++) {
         struct client *client;
         while ((client = TAILQ_FIRST(lists[i])) != NULL && now - client->since >= limit &&
@@ -156,7 +157,7 @@ static void timer_fired(evutil_socket_t fd, short what, void *context)
 {
     (void)fd;
     (void)what;
-    expire(context, clock_now_ns());
+    expire(context);
 }
 
 /* ---- Connections ---- */
@@ -377,7 +378,7 @@ void tcp_finish_turn(struct tcp *tcp)
 void tcp_limits_changed(struct tcp *tcp)
 {
     event_del(tcp->timer);
-    expire(tcp, clock_now_ns());
+    expire(tcp);
 }
 
 void tcp_drain(struct tcp *tcp)

@@ -5,6 +5,7 @@
  */
 #include "world/world.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,6 +245,8 @@ void world_free(struct world *world)
     if (world == NULL) {
         return;
     }
+    assert(world->magic == WORLD_MAGIC);
+    world->magic = 0;
     const struct world *heir = world->heir;
     for (size_t i = 0; i < world->index->count; i++) {
         if (heir == NULL || heir->zones[i].signing != world->zones[i].signing) {

@@ -47,9 +47,9 @@ bool image_is(const void *data, size_t size);
 
 /*
  * Reads an image into memory of its own, on up to `threads` threads. Nothing in the file is
- * trusted: header, checksum and every offset, size, name and RDATA length in it are checked, so that lookups
- * and answers from the zone stay in bounds whatever the file held. Where sources is not NULL the
- * file is added to it. Returns 0 and *zone (one reference, the caller's); RR_EIO with errno
+ * trusted: header, checksum and every offset, size, name and RDATA length in it are checked, so
+ * that lookups and answers from the zone stay in bounds whatever the file held. Where sources is not
+ * NULL the file is added to it. Returns 0 and *zone (one reference, the caller's); RR_EIO with errno
  * set; RR_EFORMAT with the reason in diag; RR_ENOMEM.
  */
 int image_read(const char *path, size_t threads, struct source_list *sources, struct zone **zone,

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/crew.h"
 #include "base/err.h"
 #include "zone/scan.h"
 
@@ -273,6 +274,7 @@ int scan_generate(struct scan *scan)
         if (!generate_one(scan, &line, range.start + (uint32_t)i * range.step, first)) {
             break;
         }
+        crew_step();
     }
     scan->generating = false;
     scan->lexer = lexer;

@@ -1,5 +1,6 @@
 #include "zone/zone.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -225,7 +226,9 @@ int rrset_rdata(const struct rrset *rrset, const uint8_t *owner, size_t *positio
 
 void zone_unref(struct zone *zone)
 {
+    assert(zone == NULL || zone->magic == ZONE_MAGIC);
     if (zone != NULL && --zone->references == 0) {
+        zone->magic = 0;
         arena_free(&zone->arena);
         free(zone); /* off the query path: loaders alone hold references */
     }

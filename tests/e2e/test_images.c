@@ -300,6 +300,22 @@ START_TEST(removed_zones)
 }
 END_TEST
 
+/* What comes from an image and can't be signed is not among those that came from images. */
+START_TEST(good_image_no_keys)
+{
+    fill();
+    daemon_configure(&server,
+                     "{\"image_directory\": \"images\", \"dnssec\": {\"p\": {\"keys\": \"none\"}},"
+                     "\"zones\": [{\"name\": \"z0.test\", \"file\": \"zones/z0.test.zone\","
+                     " \"dnssec\": \"p\"}]}");
+    daemon_start(&server);
+    ck_assert_int_eq(daemon_counter(&server, "zones_failed"), 1);
+    ck_assert_int_eq(daemon_counter(&server, "zones_loaded"), ZONES);
+    ck_assert_int_eq(daemon_counter(&server, "zones_from_images"), ZONES);
+    expect_www("z0.test", "SERVFAIL");
+}
+END_TEST
+
 /* All are written again, those of large zones too, when there is a directory again. */
 START_TEST(removed_directory)
 {
@@ -501,6 +517,7 @@ static Suite *images(void)
                                   damaged,
                                   exchanged,
                                   removed_zones,
+                                  good_image_no_keys,
                                   removed_directory,
                                   directory_of_no_use,
                                   full_disk,
