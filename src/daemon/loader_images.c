@@ -186,6 +186,17 @@ static void remove_temporaries(int folder)
     }
 }
 
+/* Gives back a shard's references: the last ones, where a large zone has been reloaded meanwhile. */
+static void release(void *context)
+{
+    struct image_shard *shard = context;
+    for (size_t i = 0; i < shard->count; i++) {
+        zone_unref(shard->zones[i].zone);
+        source_list_clear(&shard->zones[i].sources);
+    }
+    free(shard->zones);
+}
+
 /* Takes back what the writer had; it has done with it. */
 static void take_back(struct loader_images *images)
 {
@@ -193,11 +204,9 @@ static void take_back(struct loader_images *images)
     if (shard->failed) {
         images->missed[shard->number] |= (shard->write_small ? WANT_SMALL : 0) | WANT_ANEW;
     }
-    for (size_t i = 0; i < shard->count; i++) {
-        zone_unref(shard->zones[i].zone);
-        source_list_clear(&shard->zones[i].sources);
+    if (shard->zones != NULL) {
+        crew_run_gently(1, release, shard);
     }
-    free(shard->zones);
     *shard = (struct image_shard){0};
     images->handed = false;
 }
