@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "daemon/json_read.h"
 #include "dns/name.h"
 
 static void walk_value(struct walk *walk, const struct schema *schema, const json_t *value,
@@ -440,39 +441,13 @@ static void walk_value(struct walk *walk, const struct schema *schema, const jso
 
 /* ---- Text ---- */
 
-/*
- * Where jansson's lexer gets no memory for the next octet of a string it goes on without it: a
- * reload would take "127.0.0.1:5300" for "127.0.0.1:53". So what it asks for is watched.
- */
-static _Thread_local bool short_of_memory;
-
-static void *watched_malloc(size_t size)
-{
-    void *memory = malloc(size);
-    short_of_memory |= memory == NULL;
-    return memory;
-}
-
-/* Reads the document: 0, RR_EINVAL with *json_error, RR_ENOMEM. */
-static int load_text(const char *text, size_t size, json_t **document, json_error_t *json_error)
-{
-    json_set_alloc_funcs(watched_malloc, free);
-    short_of_memory = false;
-    *document = json_loadb(text, size, 0, json_error);
-    if (short_of_memory) {
-        json_decref(*document);
-        return RR_ENOMEM;
-    }
-    return *document != NULL ? RR_OK : RR_EINVAL;
-}
-
 int walk_text(struct walk *walk, const struct schema *schema, const char *text, size_t size)
 {
     size_t faults = walk->diag->faults;
     json_error_t json_error;
     char printable[sizeof json_error.text];
     json_t *document;
-    int error = load_text(text, size, &document, &json_error);
+    int error = json_read(text, size, 0, &document, &json_error);
     if (error == RR_ENOMEM) {
         return error;
     }

@@ -23,6 +23,7 @@
 #include "daemon/control_dnssec.h"
 #include "daemon/control_proxy.h"
 #include "daemon/forwarding.h"
+#include "daemon/json_read.h"
 #include "daemon/stats.h"
 
 enum {
@@ -648,8 +649,12 @@ enum control_progress control_run(struct control_call *call, const char *line, s
 {
     json_error_t error;
     counter_add(call->server->counters, COUNTER_control_commands, 1);
-    json_t *request = json_loadb(line, size, JSON_REJECT_DUPLICATES, &error);
-    if (request == NULL) {
+    json_t *request;
+    int failed = json_read(line, size, JSON_REJECT_DUPLICATES, &request, &error);
+    if (failed == RR_ENOMEM) {
+        return control_refuse(call->reply, "%s", rr_strerror(failed));
+    }
+    if (failed != RR_OK) {
         return control_refuse(call->reply, "not JSON: %s (column %d)", error.text, error.column);
     }
     enum control_progress progress = json_is_object(request)

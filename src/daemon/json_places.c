@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include "base/err.h"
+#include "daemon/json_read.h"
 
 struct scan {
     struct json_places *out;
@@ -156,8 +157,9 @@ char *json_places_key(const struct json_places *places, uint32_t place)
         return strndup(raw, at->key_size);
     }
     /* Escapes are jansson's to decode: with its quotes, a key is a document of its own. */
-    json_t *string = json_loadb(raw - 1, at->key_size + 2u, JSON_DECODE_ANY, NULL);
-    char *key = json_is_string(string) ? strdup(json_string_value(string)) : NULL;
+    json_t *string;
+    int error = json_read(raw - 1, at->key_size + 2u, JSON_DECODE_ANY, &string, NULL);
+    char *key = error == RR_OK ? strdup(json_string_value(string)) : NULL;
     json_decref(string);
     return key;
 }
