@@ -7,6 +7,7 @@
  */
 #include "daemon/json_read.h"
 
+#include <pthread.h>
 #include <stdalign.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +25,7 @@ enum {
     RESERVE_TIMES = 16,
 };
 
-static struct {
+static _Thread_local struct {
     char *memory; /* NULL: nothing is being read */
     size_t size, used;
     bool needed;
@@ -56,6 +57,11 @@ static void release(void *memory)
     }
 }
 
+static void watch_memory(void)
+{
+    json_set_alloc_funcs(allocate, release);
+}
+
 struct text {
     const char *next;
     size_t left;
@@ -75,6 +81,7 @@ static size_t give_text(void *buffer, size_t room, void *context)
 
 int json_read(const char *text, size_t size, size_t flags, json_t **document, json_error_t *error)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     struct text from = {.next = text, .left = size};
     *document = NULL;
     reserve.size = RESERVE_TIMES * size + RESERVE_LEAST;
@@ -84,7 +91,7 @@ int json_read(const char *text, size_t size, size_t flags, json_t **document, js
     if (reserve.memory == NULL) {
         return RR_ENOMEM;
     }
-    json_set_alloc_funcs(allocate, release);
+    pthread_once(&once, watch_memory);
     *document = json_load_callback(give_text, &from, flags, error);
     if (reserve.needed) {
         json_decref(*document);

@@ -5,7 +5,9 @@
 #include <check.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -16,12 +18,15 @@
 
 enum { ROUNDS = 400, LOST = 3 };
 
+static atomic_bool sent;
+
 static void *send_signal(void *context)
 {
     const int *delay = context;
     for (volatile int i = 0; i < *delay; i++) {
     }
     kill(getpid(), SIGTERM);
+    atomic_store(&sent, true);
     return NULL;
 }
 
@@ -36,11 +41,14 @@ static void be_stopped(int delay)
     sigaddset(&set, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     impatience_begin(&impatience, NULL);
-    if (pthread_create(&sender, NULL, send_signal, &delay) != 0) {
+    /* Detached, since the process may end with it. */
+    if (pthread_create(&sender, NULL, send_signal, &delay) != 0 || pthread_detach(sender) != 0) {
         _exit(1);
     }
     impatience_end(&impatience);
-    pthread_join(sender, NULL);
+    while (!atomic_load(&sent)) {
+        sched_yield();
+    }
     sigpending(&set);
     _exit(sigismember(&set, SIGTERM) ? 0 : LOST);
 }

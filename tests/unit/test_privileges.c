@@ -38,9 +38,9 @@ START_TEST(named_ones_must_exist)
         ck_assert_int_eq(error, RR_EINVAL);
         ck_assert_uint_eq(diag.faults, 2);
         ck_assert_str_eq(diag.entries[0].text,
-                         "rrdns.json: server.user: there is no user \"no-such-user\"");
+                         "rrdns.json:1: server.user: there is no user \"no-such-user\"");
         ck_assert_str_eq(diag.entries[1].text,
-                         "rrdns.json: server.group: there is no group \"no-such-group\"");
+                         "rrdns.json:1: server.group: there is no group \"no-such-group\"");
     } else {
         ck_assert_int_eq(error, RR_OK);
         ck_assert_uint_eq(diag.warnings, 1);
