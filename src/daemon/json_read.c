@@ -46,7 +46,10 @@ static void *from_reserve(size_t size)
 static void *allocate(size_t size)
 {
     void *memory = malloc(size);
-    return memory != NULL ? memory : from_reserve(size);
+    if (memory == NULL) {
+        memory = from_reserve(size);
+    }
+    return memory;
 }
 
 static void release(void *memory)
