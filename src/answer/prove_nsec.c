@@ -28,28 +28,32 @@ static void whole_key(const struct answer_step *step, const struct node *node, s
     key->size = (uint16_t)(skip + node->key_size);
 }
 
-/* The last member of the chain that is before the key; NULL: none is near. */
-static const struct node *member_before(const struct answer_step *step, const struct key *key)
+/* Adds the node's NSEC. False where it has none: a signer may take for occluded what is not so here
+ * (what is below a wildcard with NS, RFC 4592 section 4.2). */
+static bool prove_at(struct answer *a, const struct answer_step *step, const struct node *node,
+                     prove_nsec_of *nsec_of)
+{
+    if (!is_member(node)) {
+        return false;
+    }
+    const struct rrset *nsec = nsec_of(a, step, node);
+    prove_add(a, step, nsec, node);
+    return nsec != NULL || a->plan.failed;
+}
+
+/* By the last member of the chain that is before the key. */
+static void prove_cover(struct answer *a, const struct answer_step *step, const struct key *key,
+                        prove_nsec_of *nsec_of)
 {
     const struct zone *zone = step->source.zone;
     struct key at;
     for (unsigned i = 0; i < STEPS_BACK; i++) {
         const struct node *node = zone_visible(zone, zone_before(zone, key));
-        if (is_member(node)) {
-            return node;
+        if (prove_at(a, step, node, nsec_of)) {
+            return;
         }
         whole_key(step, node, &at);
         key = &at;
-    }
-    return NULL;
-}
-
-static void prove_cover(struct answer *a, const struct answer_step *step, const struct key *key,
-                        prove_nsec_of *nsec_of)
-{
-    const struct node *node = member_before(step, key);
-    if (node != NULL) {
-        prove_add(a, step, nsec_of(a, step, node), node);
     }
 }
 
@@ -59,7 +63,7 @@ static void prove_no_type(struct answer *a, const struct answer_step *step,
                           const struct node *node, prove_nsec_of *nsec_of)
 {
     if (is_member(node)) {
-        prove_add(a, step, nsec_of(a, step, node), node);
+        prove_at(a, step, node, nsec_of);
         return;
     }
     struct key key;

@@ -76,12 +76,13 @@ int signing_new(const struct dnssec_policy *policy, struct keyset *keyset, int64
 struct signing *signing_ref(struct signing *signing);
 void signing_unref(struct signing *signing); /* NULL is harmless */
 
-/* Whether the zone signs an RRset of this type at the node: not what is below a cut, nor the
- * delegation itself. */
+/* Whether the zone signs an RRset of this type at the node: not what is below a cut or a DNAME, nor
+ * the delegation itself. NSEC3 is below the apex whatever that holds. */
 static inline bool signing_covers(const struct node *node, uint16_t type)
 {
-    return (node->flags & NODE_OCCLUDED) == 0 &&
-           (node->cut == 0 || type == RRTYPE_DS || type == RRTYPE_NSEC || type == RRTYPE_NSEC3);
+    return type == RRTYPE_NSEC3 ||
+           ((node->flags & NODE_OCCLUDED) == 0 &&
+            (node->cut == 0 || type == RRTYPE_DS || type == RRTYPE_NSEC));
 }
 
 /* Labels of the node's name, without the root and a "*" at its beginning (RFC 4034 3.1.3). */

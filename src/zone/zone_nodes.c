@@ -183,7 +183,7 @@ static void warn_occluded(struct zone_nodes *b, const struct record_owner *owner
     const struct node *node = node_at(b, open->ref);
     const struct node *cut = node->cut != 0 ? node_at(b, node->cut) : NULL;
     bool hidden = (node->flags & NODE_OCCLUDED) != 0;
-    if (!hidden && cut != node) {
+    if ((!hidden && cut != node) || (node->flags & NODE_NSEC3) != 0) {
         return;
     }
     for (size_t i = 0; i < b->group.count; i++) {

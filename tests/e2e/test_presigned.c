@@ -36,7 +36,15 @@ static const char child_text[] = "$TTL 3600\n"
                                  "@ NS ns.elsewhere.\nwww A 192.0.2.20\n*.wild A 192.0.2.21\n";
 
 enum { KINDS = 6, PARENTS = 0, CHILDREN = KINDS, INSECURE = 2 * KINDS };
-enum { PLAIN = 3 * KINDS, BAD, ZONES };
+enum { PLAIN = 3 * KINDS, BAD, STARRED, ALIASED, ZONES = ALIASED + KINDS };
+
+/* All below the apex is elsewhere, but for NSEC3 (of each kind). */
+static const char aliased_text[] = "$TTL 3600\n@ SOA ns.elsewhere. host.elsewhere. 1 7200 900 86400 "
+                                   "300\n@ NS ns.elsewhere.\n@ DNAME plain.example.\n";
+/* To its signer, what is below the wildcard is another zone's and has no NSEC. */
+static const char starred_text[] = "$TTL 3600\n@ SOA ns.elsewhere. host.elsewhere. 1 7200 900 86400 "
+                                   "300\n@ NS ns.elsewhere.\n* NS ns.*\nns.* A 192.0.2.1\n"
+                                   "b.ent A 192.0.2.2\n";
 
 static const struct {
     const char *name;
@@ -151,6 +159,8 @@ static void write_kind(const char *dir, size_t kind)
     write_zone(insecure, child_text);
     write_signed(child, child_text, kind);
     write_signed(parent, format_text("%s%s\n", parent_text, child->ds), kind);
+    keys_make(&zones[ALIASED + kind], dir, format_text("aliased-%s", kinds[kind].name));
+    write_signed(&zones[ALIASED + kind], aliased_text, kind);
 }
 
 /* One signature of a zone that is otherwise good is changed: that of www A. */
@@ -178,6 +188,8 @@ static void begin(void)
         write_kind(dir, kind);
     }
     write_bad(dir);
+    keys_make(&zones[STARRED], dir, "starred.example.");
+    write_signed(&zones[STARRED], starred_text, 0);
     snprintf(zones[PLAIN].zone, sizeof zones[PLAIN].zone, "plain.example.");
     write_zone(&zones[PLAIN], child_text);
     daemon_start(&server);
@@ -221,6 +233,26 @@ START_TEST(unbound_validates)
                           said, expected);
         }
     }
+}
+END_TEST
+
+START_TEST(apex_with_dname)
+{
+    for (size_t kind = 0; kind < KINDS; kind++) {
+        const char *apex = zones[ALIASED + kind].zone;
+        ck_assert_str_eq(resolver_ask(&resolver, apex, "A"), "NOERROR AD");
+        ck_assert_str_eq(resolver_ask(&resolver, apex, "DNAME"), "NOERROR AD");
+        ck_assert_str_eq(resolver_ask(&resolver, format_text("www.%s", apex), "A"), "NOERROR");
+    }
+    ck_lacks(daemon_log(&server), "occluded by a DNAME");
+}
+END_TEST
+
+START_TEST(names_beside_a_wildcard_cut)
+{
+    ck_assert_str_eq(resolver_ask(&resolver, "b.ent.starred.example.", "A"), "NOERROR AD");
+    ck_assert_str_eq(resolver_ask(&resolver, "ent.starred.example.", "A"), "NOERROR AD");
+    ck_assert_str_eq(resolver_ask(&resolver, "x.ent.starred.example.", "A"), "NXDOMAIN AD");
 }
 END_TEST
 
@@ -404,6 +436,8 @@ static Suite *suite(void)
     tcase_add_loop_test(t, referrals, 0, KINDS);
     tcase_add_loop_test(t, small_datagrams, 0, KINDS);
     tcase_add_loop_test(t, unbound_validates, 0, KINDS);
+    tcase_add_test(t, apex_with_dname);
+    tcase_add_test(t, names_beside_a_wildcard_cut);
     tcase_add_test(t, unbound_refuses);
     tcase_add_loop_test(t, delv_validates, 0, KINDS);
     tcase_add_loop_test(t, without_do, 0, KINDS);

@@ -267,7 +267,7 @@ START_TEST(broken_files)
                             "a A 192.0.2.1\nb.c.d A 192.0.2.1\n"
                             "e NSEC3 1 0 0 - " H_A " A\n", NULL, NULL);
     expect("a.example.", RRTYPE_TXT, "0|| SOA example+|");
-    expect("c.d.example.", RRTYPE_TXT, "0|| SOA example+|");
+    expect("c.d.example.", RRTYPE_TXT, "0|| SOA example+ NSEC example+|");
     expect("f.example.", RRTYPE_TXT, "3|| SOA example+ NSEC example+|");
     expect("e.example.", RRTYPE_TXT, "3|| SOA example+ NSEC example+|");
     serve_end();
@@ -313,10 +313,10 @@ static size_t chosen_count;
 static const struct rrset *note_node(struct answer *a, const struct answer_step *step,
                                      const struct node *node)
 {
-    (void)a;
     (void)step;
     ck_assert_uint_lt(chosen_count, 4);
     chosen[chosen_count++] = node;
+    a->plan.failed = true; /* it is a member, and its NSEC is not wanted */
     return NULL;
 }
 
