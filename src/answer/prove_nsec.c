@@ -10,7 +10,8 @@
 enum {
     /* Nodes without an NSEC of the chain that may be passed over on the way back. An empty
      * non-terminal has nothing before it but its ancestors and what is past these, and from what is
-     * occluded one step leads out: so no name has more than ancestors can. */
+     * occluded one step leads out: so no name has more than ancestors can. Only what a signer took
+     * for occluded and we do not (prove_at) may be more; a name behind it then lacks a proof. */
     STEPS_BACK = NAME_MAX_LABELS + 1,
 };
 
@@ -63,7 +64,7 @@ static void prove_no_type(struct answer *a, const struct answer_step *step,
                           const struct node *node, prove_nsec_of *nsec_of)
 {
     if (is_member(node)) {
-        prove_at(a, step, node, nsec_of);
+        prove_add(a, step, nsec_of(a, step, node), node);
         return;
     }
     struct key key;

@@ -26,14 +26,14 @@ extern const struct schema config_schema;
 /* A bound on sockets: each address takes two for every worker. */
 enum { CONFIG_ADDRESSES_MAX = 1024 };
 
+/* Of a control socket's path that is too long: its octets, and CONFIG_SOCKET_PATH_MAX. */
+#define CONFIG_SOCKET_PATH_FAULT "the path has %zu octets, a socket's at most %zu"
+
 /*
  * Adds a listen address given as text. Returns 0; or RR_EINVAL and in reason (CONFIG_REASON_MAX)
  * what is wrong with it; or RR_ENOMEM.
  */
 enum { CONFIG_REASON_MAX = 256 };
-
-/* Of a path that is longer: both numbers. */
-#define CONFIG_SOCKET_PATH_FAULT "the path has %zu octets, a socket's at most %zu"
 int config_add_address(struct config *config, const char *text, char *reason);
 
 #endif
