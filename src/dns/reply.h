@@ -52,7 +52,7 @@ struct reply {
     uint32_t negative_ttl; /* min(TTL of that SOA, its minimum) (RFC 2308 section 5) */
     uint32_t ttl;        /* the lowest of all records' in the body; UINT32_MAX where there are none.
                             TTLs over 2^31 - 1 count as 0 (RFC 2181 section 8) */
-    uint32_t ttl_most;   /* the highest likewise; 0 where there are none */
+    uint32_t ttl_most;   /* the highest, as it stands there; 0 where there are none */
     uint32_t records;    /* in the body */
 };
 

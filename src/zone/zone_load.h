@@ -26,9 +26,10 @@ void zone_scratch_free(struct zone_scratch *scratch);
 /*
  * Scans the master file at path, and what it includes, into records. apex is the zone's name and
  * the first $ORIGIN. A large text is read by up to so many threads. Goes on after a fault, with the
- * next entry, so that diag tells all of them. Every file read, or tried, is added to sources. Returns 0; RR_EINVAL where there were faults
- * (diag tells them); RR_EIO where the file can't be read; RR_EFORMAT, and diag tells nothing, where
- * it is no text but a zone image (image.h); RR_ENOMEM.
+ * next entry, so that diag tells all of them. Every file read, or tried, is added to sources.
+ * Returns 0; RR_EINVAL where there were faults (diag tells them); RR_EIO where the file can't be
+ * read; RR_EFORMAT, and diag tells nothing, where it is no text but a zone image (image.h);
+ * RR_ENOMEM.
  */
 int zone_scan_file(const char *path, const uint8_t *apex, size_t threads, struct records *records,
                    struct source_list *sources, struct diag *diag);
